@@ -1,0 +1,239 @@
+"""Settings of one installation. What differs between installations comes from the environment (see orderhub/env.py)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import dj_database_url
+import django_stubs_ext
+from django.utils.translation import gettext_lazy as _
+
+from orderhub import env
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = env.ROOT
+VAR_DIR = env.path("ORDERHUB_VAR", BASE_DIR / "var")
+KEY_DIR = env.path("ORDERHUB_KEYS", VAR_DIR / "keys")
+
+DEMO = env.flag("ORDERHUB_DEMO")
+DEBUG = env.flag("ORDERHUB_DEBUG")
+
+# script/setup writes the key files. Without one every process would draw its own key, so a check (orderhub.E001) stops the start.
+_secret_keys = env.secret_lines("ORDERHUB_SECRET_KEY", KEY_DIR / "django.key")
+SECRET_KEY = _secret_keys[0] if _secret_keys else "missing-run-script-setup"
+SECRET_KEY_FALLBACKS = _secret_keys[1:]
+# For stored credentials and contacts; newest first. Never SECRET_KEY: that one is rotated for other reasons.
+ORDERHUB_SECRETS = env.secret_lines("ORDERHUB_SECRETS", KEY_DIR / "secrets.key")
+
+ALLOWED_HOSTS = env.words("ORDERHUB_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("ORDERHUB_ORIGINS")
+
+INSTALLED_APPS = [
+    "orderhub",
+    "integrations",
+    "orders",
+    "unfold",
+    "unfold.contrib.import_export",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_fsm",
+    "django_q",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "axes",
+    "import_export",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "orderhub.urls"
+WSGI_APPLICATION = "orderhub.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+def _database() -> dict[str, Any]:
+    """PostgreSQL if DATABASE_URL says so, else SQLite under var/ with the settings of docs/benchmarks.md."""
+    url = env.text("DATABASE_URL")
+    if url:
+        return {**dj_database_url.parse(url), "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": VAR_DIR / "orderhub.sqlite3",
+        # Closing the last connection would checkpoint and delete the WAL file: keep it open.
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            # Writers queue at BEGIN; without this, readers that turn writers fail with "database is locked".
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-20000; PRAGMA temp_store=MEMORY;"
+            ),
+        },
+        # A file, not memory: tests that start real processes share it.
+        "TEST": {"NAME": str(VAR_DIR / "test.sqlite3")},
+    }
+
+
+DATABASES = {"default": _database()}
+IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+AXES_FAILURE_LIMIT = 8
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+OTP_TOTP_ISSUER = "orderhub"
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "Asia/Shanghai"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if env.flag("ORDERHUB_HASHED_STATIC")
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+MEDIA_ROOT = VAR_DIR / "files"
+UPLOAD_DIR = VAR_DIR / "uploads"
+
+# One message, one import chunk: larger bodies are refused with 413 (integrations/inbox.py).
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+INBOUND_MAX_BYTES = 5 * 1024 * 1024
+IMPORT_MAX_BYTES = 200 * 1024 * 1024
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# TLS ends at a proxy in front; ORDERHUB_HTTPS=1 says there is one.
+if env.flag("ORDERHUB_HTTPS"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31536000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.tokens.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "orderhub",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# Background work. The queue only says "work is waiting": what must happen stands in our own rows (docs/data-flow.md).
+Q_CLUSTER = {
+    "name": "orderhub",
+    "orm": "default",
+    # SQLite has one writer: a second worker would only wait for the first.
+    "workers": env.number("ORDERHUB_WORKERS", 1 if IS_SQLITE else 2),
+    "timeout": 60,
+    "retry": 120,
+    "max_attempts": 3,
+    "ack_failures": False,
+    "catch_up": False,
+    "bulk": 1,
+    "queue_limit": 4,
+    "save_limit": -1,
+    "recycle": 500,
+    "max_rss": 300000,
+    "poll": 0.2,
+    "guard_cycle": 1,
+}
+
+# Steward: how long a worker may be silent before its process group is started anew.
+STEWARD_BEAT_EVERY = timedelta(seconds=env.number("ORDERHUB_BEAT_SECONDS", 10))
+STEWARD_BEAT_LIMIT = timedelta(seconds=env.number("ORDERHUB_BEAT_LIMIT_SECONDS", 90))
+
+# Who reacts to a recorded order event, in this order. Each writes rows only, in a savepoint of its own.
+ORDER_EVENT_PIPELINE = ["orders.todos.observe"]
+# Panels of the order's page, in order: dotted paths of functions (order, request) -> dict with title, template, context; or None.
+ORDER_PANELS: list[str] = []
+# Actions that need a second person, and the gate that gives it. Empty until a gate is installed.
+GATED_ACTIONS: dict[str, str] = {}
+TEMPLATE_PARTS: list[str] = []
+WIZARD_STEPS: list[str] = []
+
+UNDO_WINDOW = timedelta(minutes=10)
+BODY_KEPT_FOR = timedelta(days=30)
+FAILED_BODY_KEPT_FOR = timedelta(days=90)
+IDEMPOTENCY_KEPT_FOR = timedelta(days=7)
+WEBHOOK_TOLERANCE = timedelta(minutes=5)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("ORDERHUB_LOG", "WARNING")},
+}
