@@ -20,14 +20,27 @@ class Connection(Audited):
 
     NOT_AUDITED = frozenset({"sealed_secrets"})
 
-    slug = models.SlugField(_("slug"), max_length=64, unique=True, help_text=_("Names the source of its facts; part of its webhook address."))
+    slug = models.SlugField(
+        _("slug"),
+        max_length=64,
+        unique=True,
+        help_text=_("Names the source of its facts; part of its webhook address."),
+    )
     label = models.CharField(_("name"), max_length=100)
-    connector = models.CharField(_("speaks"), max_length=40, help_text=_("One of the connectors this installation knows."))
+    connector = models.CharField(
+        _("speaks"), max_length=40, help_text=_("One of the connectors this installation knows.")
+    )
     role = models.CharField(_("is a"), max_length=10, choices=Role.choices)
     shop = models.ForeignKey(Shop, verbose_name=_("shop"), null=True, blank=True, on_delete=models.PROTECT)
-    warehouse = models.ForeignKey(Warehouse, verbose_name=_("warehouse"), null=True, blank=True, on_delete=models.PROTECT)
+    warehouse = models.ForeignKey(
+        Warehouse, verbose_name=_("warehouse"), null=True, blank=True, on_delete=models.PROTECT
+    )
     mapping = models.ForeignKey(
-        "integrations.FieldMapping", verbose_name=_("field mapping"), null=True, blank=True, on_delete=models.PROTECT
+        "integrations.FieldMapping",
+        verbose_name=_("field mapping"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
     )
     is_active = models.BooleanField(_("active"), default=True)
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
@@ -63,7 +76,9 @@ class ApiToken(Audited):
 
     NOT_AUDITED = frozenset({"digest"})
 
-    connection = models.ForeignKey(Connection, verbose_name=_("connection"), on_delete=models.CASCADE, related_name="tokens")
+    connection = models.ForeignKey(
+        Connection, verbose_name=_("connection"), on_delete=models.CASCADE, related_name="tokens"
+    )
     name = models.CharField(_("name"), max_length=60)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     tail = models.CharField(_("ends in"), max_length=4, editable=False)
@@ -104,7 +119,9 @@ class FieldMappingVersion(models.Model):
     number = models.PositiveIntegerField(_("version"))
     definition = models.JSONField(_("definition"))
     saved_at = models.DateTimeField(_("saved"))
-    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    saved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
 
     class Meta:
         verbose_name = _("field mapping version")
@@ -120,7 +137,9 @@ class FieldMappingVersion(models.Model):
 class UnmappedValue(models.Model):
     """A value of an outside status that the mapping does not know. Nothing is dropped: facts keep it as status.unknown."""
 
-    connection = models.ForeignKey(Connection, verbose_name=_("connection"), on_delete=models.CASCADE, related_name="unmapped")
+    connection = models.ForeignKey(
+        Connection, verbose_name=_("connection"), on_delete=models.CASCADE, related_name="unmapped"
+    )
     field = models.CharField(_("field"), max_length=120)
     value = models.CharField(_("value"), max_length=200)
     n_seen = models.PositiveIntegerField(_("times seen"), default=1)
@@ -148,7 +167,9 @@ class ImportRun(models.Model):
         DONE = "done", _("Done")
         FAILED = "failed", _("Failed")
 
-    connection = models.ForeignKey(Connection, verbose_name=_("connection"), on_delete=models.PROTECT, related_name="imports")
+    connection = models.ForeignKey(
+        Connection, verbose_name=_("connection"), on_delete=models.PROTECT, related_name="imports"
+    )
     mapping = models.ForeignKey(FieldMapping, verbose_name=_("field mapping"), on_delete=models.PROTECT)
     mapping_version = models.PositiveIntegerField(_("mapping version"))
     file_name = models.CharField(_("file"), max_length=200)
@@ -162,7 +183,9 @@ class ImportRun(models.Model):
     n_errors = models.PositiveIntegerField(_("rows with errors"), default=0)
     position = models.BigIntegerField(default=0, editable=False)
     error = models.CharField(_("why it stopped"), max_length=500, blank=True)
-    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
     started_at = models.DateTimeField(_("started"))
     ended_at = models.DateTimeField(_("ended"), null=True)
 
@@ -203,7 +226,9 @@ class InboundMessage(models.Model):
         FAILED = "failed", _("Failed")
         DISCARDED = "discarded", _("Discarded")
 
-    connection = models.ForeignKey(Connection, verbose_name=_("connection"), on_delete=models.PROTECT, related_name="messages")
+    connection = models.ForeignKey(
+        Connection, verbose_name=_("connection"), on_delete=models.PROTECT, related_name="messages"
+    )
     # The sender's own key, or a digest of content and time where it has none (acceptance.md 2.1).
     remote_key = models.CharField(_("remote key"), max_length=160)
     # What the body is: "order", "fact" (API items), "webhook" (a raw push), "row" (mapped import row).
@@ -218,14 +243,18 @@ class InboundMessage(models.Model):
     # [{"field": ..., "error": ...}], in the language of the installation's log: English.
     errors = models.JSONField(_("errors"), default=list)
     n_facts = models.PositiveSmallIntegerField(_("facts"), default=0)
-    run = models.ForeignKey(ImportRun, verbose_name=_("import"), null=True, on_delete=models.SET_NULL, related_name="messages")
+    run = models.ForeignKey(
+        ImportRun, verbose_name=_("import"), null=True, on_delete=models.SET_NULL, related_name="messages"
+    )
     run_row = models.PositiveIntegerField(_("row"), null=True)
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
 
     class Meta:
         verbose_name = _("inbound message")
         verbose_name_plural = _("inbound messages")
-        constraints = [models.UniqueConstraint(fields=["connection", "remote_key"], name="message_remote_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "remote_key"], name="message_remote_key")
+        ]
         indexes = [
             models.Index(fields=["id"], name="message_waiting", condition=Q(state="waiting")),
             models.Index(fields=["-id"], name="message_failed", condition=Q(state="failed")),
@@ -259,7 +288,6 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
-
 
 
 __all__ = [

@@ -106,7 +106,9 @@ class Contact(models.Model):
     class Meta:
         verbose_name = _("contact")
         verbose_name_plural = _("contacts")
-        permissions = [("reveal_contact", _("Can see names, phone numbers and streets in full (each look is recorded)"))]
+        permissions = [
+            ("reveal_contact", _("Can see names, phone numbers and streets in full (each look is recorded)"))
+        ]
 
     def __str__(self) -> str:
         return f"{self.masked_name} {self.masked_phone}".strip() or f"#{self.pk}"

@@ -39,7 +39,11 @@ class Warehouse(Audited):
     name = models.CharField(_("name"), max_length=100)
     region = models.CharField(_("region"), max_length=40, blank=True)
     calendar = models.ForeignKey(
-        "orders.WorkCalendar", verbose_name=_("working calendar"), null=True, blank=True, on_delete=models.PROTECT
+        "orders.WorkCalendar",
+        verbose_name=_("working calendar"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
     )
     is_active = models.BooleanField(_("active"), default=True)
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
@@ -62,7 +66,12 @@ class Customer(Audited):
     stars = models.PositiveSmallIntegerField(_("stars"), null=True, blank=True)
     region = models.CharField(_("region"), max_length=40, blank=True)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("owner"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("owner"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
 

@@ -103,12 +103,24 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     shop = models.ForeignKey(Shop, verbose_name=_("shop"), on_delete=models.PROTECT, related_name="orders")
     external_id = models.CharField(_("shop order number"), max_length=64)
     warehouse = models.ForeignKey(
-        Warehouse, verbose_name=_("warehouse"), null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+        Warehouse,
+        verbose_name=_("warehouse"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="orders",
     )
     customer = models.ForeignKey(
-        Customer, verbose_name=_("customer"), null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+        Customer,
+        verbose_name=_("customer"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="orders",
     )
-    contact = models.ForeignKey(Contact, verbose_name=_("contact"), null=True, blank=True, on_delete=models.SET_NULL)
+    contact = models.ForeignKey(
+        Contact, verbose_name=_("contact"), null=True, blank=True, on_delete=models.SET_NULL
+    )
     region = models.CharField(_("region"), max_length=40, blank=True)
     country = models.CharField(_("country"), max_length=2, blank=True)
     placed_at = models.DateTimeField(_("placed at"), null=True)
@@ -141,7 +153,12 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     promise_risk = models.CharField(_("promise risk"), max_length=12, blank=True)
     case_mark = models.CharField(_("exception"), max_length=16, blank=True)
     assignee = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("assignee"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("assignee"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
 
     # True until nothing more is expected. In every partial index, because IN lists are not matched on SQLite.
@@ -169,11 +186,17 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
         verbose_name_plural = _("orders")
         constraints = [models.UniqueConstraint(fields=["shop", "external_id"], name="order_shop_external_id")]
         indexes = [
-            models.Index(fields=["promised_at", "step_due_at", "stalls_at"], name="order_board", condition=Q(is_open=True)),
+            models.Index(
+                fields=["promised_at", "step_due_at", "stalls_at"],
+                name="order_board",
+                condition=Q(is_open=True),
+            ),
             models.Index(fields=["stage", "-id"], name="order_stage"),
             models.Index(fields=["stalls_at"], name="order_stalls", condition=Q(is_open=True)),
             models.Index(fields=["step_due_at"], name="order_step_due", condition=Q(is_open=True)),
-            models.Index(fields=["due_again_at"], name="order_due_again", condition=Q(due_again_at__isnull=False)),
+            models.Index(
+                fields=["due_again_at"], name="order_due_again", condition=Q(due_again_at__isnull=False)
+            ),
             models.Index(fields=["set_aside"], name="order_set_aside", condition=~Q(set_aside="")),
             models.Index(fields=["external_id"], name="order_external_id"),
             models.Index(fields=["waybill"], name="order_waybill", condition=~Q(waybill="")),
@@ -199,27 +222,54 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     # belong to orders.transitions. A move may pass over stages: an order that is first heard of when it is on the
     # road goes there at once, and the event records what was passed.
 
-    @transition(stage, [Stage.INTAKE], Stage.AWAITING_PAYMENT, conditions=[is_derived_to(Stage.AWAITING_PAYMENT)])
+    @transition(
+        stage, [Stage.INTAKE], Stage.AWAITING_PAYMENT, conditions=[is_derived_to(Stage.AWAITING_PAYMENT)]
+    )
     def await_payment(self) -> None:
         """The order is complete; the money is not there."""
 
-    @transition(stage, before(Stage.PLATFORM_REVIEW), Stage.PLATFORM_REVIEW, conditions=[is_derived_to(Stage.PLATFORM_REVIEW)])
+    @transition(
+        stage,
+        before(Stage.PLATFORM_REVIEW),
+        Stage.PLATFORM_REVIEW,
+        conditions=[is_derived_to(Stage.PLATFORM_REVIEW)],
+    )
     def enter_review(self) -> None:
         """The platform looks for fraud before the seller may ship."""
 
-    @transition(stage, before(Stage.AWAITING_DATE), Stage.AWAITING_DATE, conditions=[is_derived_to(Stage.AWAITING_DATE)])
+    @transition(
+        stage,
+        before(Stage.AWAITING_DATE),
+        Stage.AWAITING_DATE,
+        conditions=[is_derived_to(Stage.AWAITING_DATE)],
+    )
     def await_date(self) -> None:
         """Paid or on credit: sales owes a date."""
 
-    @transition(stage, before(Stage.AWAITING_STOCK), Stage.AWAITING_STOCK, conditions=[is_derived_to(Stage.AWAITING_STOCK)])
+    @transition(
+        stage,
+        before(Stage.AWAITING_STOCK),
+        Stage.AWAITING_STOCK,
+        conditions=[is_derived_to(Stage.AWAITING_STOCK)],
+    )
     def confirm_date(self) -> None:
         """Sales confirmed the date: the warehouse owes the stock."""
 
-    @transition(stage, before(Stage.AWAITING_WAYBILL), Stage.AWAITING_WAYBILL, conditions=[is_derived_to(Stage.AWAITING_WAYBILL)])
+    @transition(
+        stage,
+        before(Stage.AWAITING_WAYBILL),
+        Stage.AWAITING_WAYBILL,
+        conditions=[is_derived_to(Stage.AWAITING_WAYBILL)],
+    )
     def lock_stock(self) -> None:
         """The goods are set aside: logistics owes the waybill."""
 
-    @transition(stage, before(Stage.AWAITING_PICK), Stage.AWAITING_PICK, conditions=[is_derived_to(Stage.AWAITING_PICK)])
+    @transition(
+        stage,
+        before(Stage.AWAITING_PICK),
+        Stage.AWAITING_PICK,
+        conditions=[is_derived_to(Stage.AWAITING_PICK)],
+    )
     def release_to_warehouse(self) -> None:
         """The waybill exists: the warehouse may pick."""
 
@@ -227,11 +277,21 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     def start_picking(self) -> None:
         """The warehouse has begun to pick."""
 
-    @transition(stage, before(Stage.AWAITING_PACK), Stage.AWAITING_PACK, conditions=[is_derived_to(Stage.AWAITING_PACK)])
+    @transition(
+        stage,
+        before(Stage.AWAITING_PACK),
+        Stage.AWAITING_PACK,
+        conditions=[is_derived_to(Stage.AWAITING_PACK)],
+    )
     def mark_picked(self) -> None:
         """Every unit is picked."""
 
-    @transition(stage, before(Stage.AWAITING_HANDOVER), Stage.AWAITING_HANDOVER, conditions=[is_derived_to(Stage.AWAITING_HANDOVER)])
+    @transition(
+        stage,
+        before(Stage.AWAITING_HANDOVER),
+        Stage.AWAITING_HANDOVER,
+        conditions=[is_derived_to(Stage.AWAITING_HANDOVER)],
+    )
     def mark_packed(self) -> None:
         """Every unit is packed and waits for the carrier."""
 
@@ -239,7 +299,9 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     def ship(self) -> None:
         """The goods have left the warehouse."""
 
-    @transition(stage, before(Stage.IN_TRANSIT), Stage.IN_TRANSIT, conditions=[is_derived_to(Stage.IN_TRANSIT)])
+    @transition(
+        stage, before(Stage.IN_TRANSIT), Stage.IN_TRANSIT, conditions=[is_derived_to(Stage.IN_TRANSIT)]
+    )
     def carry(self) -> None:
         """The carrier has scanned the goods."""
 
@@ -247,7 +309,12 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     def enter_customs(self) -> None:
         """The goods are with customs."""
 
-    @transition(stage, before(Stage.OUT_FOR_DELIVERY), Stage.OUT_FOR_DELIVERY, conditions=[is_derived_to(Stage.OUT_FOR_DELIVERY)])
+    @transition(
+        stage,
+        before(Stage.OUT_FOR_DELIVERY),
+        Stage.OUT_FOR_DELIVERY,
+        conditions=[is_derived_to(Stage.OUT_FOR_DELIVERY)],
+    )
     def go_out_for_delivery(self) -> None:
         """The courier is on the way."""
 
@@ -263,11 +330,21 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     def begin_cancelling(self) -> None:
         """Somebody asked to cancel before the goods left; nobody has answered yet."""
 
-    @transition(stage, [*before(Stage.SHIPPED), Stage.CANCELLING], Stage.CANCELLED, conditions=[is_derived_to(Stage.CANCELLED)])
+    @transition(
+        stage,
+        [*before(Stage.SHIPPED), Stage.CANCELLING],
+        Stage.CANCELLED,
+        conditions=[is_derived_to(Stage.CANCELLED)],
+    )
     def cancel(self) -> None:
         """Every unit was cancelled before it left the warehouse."""
 
-    @transition(stage, [*before(Stage.COMPLETED), Stage.COMPLETED], Stage.RETURNING, conditions=[is_derived_to(Stage.RETURNING)])
+    @transition(
+        stage,
+        [*before(Stage.COMPLETED), Stage.COMPLETED],
+        Stage.RETURNING,
+        conditions=[is_derived_to(Stage.RETURNING)],
+    )
     def start_return(self) -> None:
         """Goods are on their way back."""
 
@@ -359,7 +436,11 @@ class OrderStep(models.Model):
     due_at = models.DateTimeField(_("due"), null=True)
     done_at = models.DateTimeField(_("done"), null=True)
     done_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("done by"), null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("done by"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     # The fact that closed the step. A plain id: facts are never deleted, and demo rows go as a whole.
     evidence = models.BigIntegerField(_("evidence"), null=True)
@@ -414,7 +495,9 @@ class ExternalReference(models.Model):
     class Meta:
         verbose_name = _("external reference")
         verbose_name_plural = _("external references")
-        constraints = [models.UniqueConstraint(fields=["connection", "kind", "value"], name="reference_value")]
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "kind", "value"], name="reference_value")
+        ]
         indexes = [models.Index(fields=["value"], name="reference_by_value")]
         default_permissions = ("view",)
 
@@ -454,7 +537,11 @@ class OrderFact(models.Model):
     received_at = models.DateTimeField(_("received"))
     data = models.JSONField(_("data"), default=dict)
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     # The inbound message it came in, if any. A plain id: message bodies are deleted after a month.
     message = models.BigIntegerField(_("message"), null=True)
@@ -465,7 +552,9 @@ class OrderFact(models.Model):
     class Meta:
         verbose_name = _("fact")
         verbose_name_plural = _("facts")
-        constraints = [models.UniqueConstraint(fields=["source", "key", "kind", "level_id"], name="fact_source_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "key", "kind", "level_id"], name="fact_source_key")
+        ]
         default_permissions = ("view",)
 
     def __str__(self) -> str:
@@ -496,7 +585,11 @@ class OrderEvent(models.Model):
     source_key = models.CharField(_("source key"), max_length=128, blank=True)
     fact = models.BigIntegerField(_("fact"), null=True)
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     occurred_at = models.DateTimeField(_("occurred"))
     recorded_at = models.DateTimeField(_("recorded"))
@@ -538,20 +631,32 @@ class Todo(models.Model):
         SHORTAGE = "shortage", _("Stock short")
         REQUEST = "request", _("Request")
 
-    order = models.ForeignKey(Order, verbose_name=_("order"), null=True, on_delete=models.CASCADE, related_name="todos")
+    order = models.ForeignKey(
+        Order, verbose_name=_("order"), null=True, on_delete=models.CASCADE, related_name="todos"
+    )
     kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
     # What it is about within its kind: a step, a status value. With order and kind it is unique while open.
     subject = models.CharField(_("about"), max_length=120, blank=True)
     text = models.CharField(_("text"), max_length=300, blank=True)
     owner = models.CharField(_("owner role"), max_length=40)
     person = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("person"), null=True, blank=True, on_delete=models.SET_NULL, related_name="todos"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("person"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="todos",
     )
     opened_at = models.DateTimeField(_("opened"))
     due_at = models.DateTimeField(_("due"), null=True, blank=True)
     done_at = models.DateTimeField(_("done"), null=True, blank=True)
     done_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("done by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("done by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     outcome = models.CharField(_("outcome"), max_length=200, blank=True)
     n_times = models.PositiveIntegerField(_("times asked"), default=1)
@@ -565,7 +670,9 @@ class Todo(models.Model):
                 fields=["order", "kind", "subject"], name="todo_open_once", condition=Q(done_at__isnull=True)
             )
         ]
-        indexes = [models.Index(fields=["owner", "due_at"], name="todo_open", condition=Q(done_at__isnull=True))]
+        indexes = [
+            models.Index(fields=["owner", "due_at"], name="todo_open", condition=Q(done_at__isnull=True))
+        ]
 
     def __str__(self) -> str:
         return self.text or f"{self.get_kind_display()} {self.subject}".strip()
@@ -575,11 +682,17 @@ class PrecedenceVersion(models.Model):
     """How sources are ranked and which steps an order passes. The newest active version judges; old ones stay."""
 
     number = models.PositiveIntegerField(_("version"), unique=True)
-    rules = models.JSONField(_("rules"), help_text=_("topics, steps and the after-sale window; see docs/data-flow.md"))
+    rules = models.JSONField(
+        _("rules"), help_text=_("topics, steps and the after-sale window; see docs/data-flow.md")
+    )
     note = models.CharField(_("what changed and why"), max_length=300)
     made_at = models.DateTimeField(_("made"))
     made_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("made by"), null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("made by"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     applied_at = models.DateTimeField(_("applied"), null=True)
 
@@ -595,7 +708,7 @@ class PrecedenceVersion(models.Model):
 
 
 class WorkSignal(models.Model):
-    """"There is work of this kind", at most one open question a kind. Losing one costs seconds: the steward asks again."""
+    """ "There is work of this kind", at most one open question a kind. Losing one costs seconds: the steward asks again."""
 
     name = models.CharField(max_length=40, primary_key=True)
     wanted_at = models.DateTimeField(null=True)

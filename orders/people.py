@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 class StaffScope(Audited):
     """The part of the business one person sees. Parts add up; without a row, or with an empty one, nothing is seen."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.CASCADE, related_name="scope")
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, verbose_name=_("user"), on_delete=models.CASCADE, related_name="scope"
+    )
     everything = models.BooleanField(_("sees every order"), default=False)
     shops = models.ManyToManyField("orders.Shop", verbose_name=_("shops"), blank=True)
     warehouses = models.ManyToManyField("orders.Warehouse", verbose_name=_("warehouses"), blank=True)

@@ -204,7 +204,9 @@ def _kinds() -> dict[str, FactKind]:
         FactKind("pack.done", _("Packed"), line, Topic.PACKING, customer_visible=True),
         FactKind("waybill.made", _("Waybill made"), parcel, Topic.WAYBILL, customer_visible=True),
         FactKind("waybill.voided", _("Waybill made void"), parcel, Topic.WAYBILL),
-        FactKind("parcel.handed_over", _("Handed over to the carrier"), parcel, Topic.PARCEL, customer_visible=True),
+        FactKind(
+            "parcel.handed_over", _("Handed over to the carrier"), parcel, Topic.PARCEL, customer_visible=True
+        ),
         *(
             FactKind(f"parcel.{state.value}", state.label, parcel, Topic.PARCEL, customer_visible=True)
             for state in ParcelState
@@ -258,7 +260,9 @@ STAGE_ROWS: dict[Stage, StageRow] = {
     Stage.OUT_FOR_DELIVERY: StageRow("logistics", _hours(24), CALENDAR, Role.CARRIER, ("parcel.delivered",)),
     Stage.DELIVERED: StageRow("finance", _hours(48), CALENDAR, Role.FINANCE, ("invoice.issued",)),
     Stage.COMPLETED: StageRow("finance", _hours(48), CALENDAR, Role.SHOP, ()),
-    Stage.CANCELLING: StageRow("service", _hours(48), CALENDAR, Role.SHOP, ("cancel.accepted", "cancel.refused")),
+    Stage.CANCELLING: StageRow(
+        "service", _hours(48), CALENDAR, Role.SHOP, ("cancel.accepted", "cancel.refused")
+    ),
     Stage.CANCELLED: StageRow("service", _hours(48), CALENDAR, Role.SHOP, ()),
     Stage.RETURNING: StageRow("warehouse", _hours(48), CALENDAR, Role.WMS, ("parcel.returned",)),
     Stage.RETURNED: StageRow("warehouse", _hours(48), CALENDAR, Role.WMS, ()),

@@ -22,7 +22,9 @@ class StockItem(models.Model):
         verbose_name_plural = _("stock")
         constraints = [
             models.UniqueConstraint(fields=["warehouse", "sku"], name="stock_warehouse_sku"),
-            models.CheckConstraint(condition=Q(locked__gte=0) & Q(locked__lte=F("on_hand")), name="stock_never_oversold"),
+            models.CheckConstraint(
+                condition=Q(locked__gte=0) & Q(locked__lte=F("on_hand")), name="stock_never_oversold"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -32,8 +34,12 @@ class StockItem(models.Model):
 class StockLock(models.Model):
     """Units of one article set aside for one order, until released or expired. At most one live lock per order and article."""
 
-    order = models.ForeignKey("orders.Order", verbose_name=_("order"), on_delete=models.CASCADE, related_name="locks")
-    item = models.ForeignKey(StockItem, verbose_name=_("stock"), on_delete=models.PROTECT, related_name="locks")
+    order = models.ForeignKey(
+        "orders.Order", verbose_name=_("order"), on_delete=models.CASCADE, related_name="locks"
+    )
+    item = models.ForeignKey(
+        StockItem, verbose_name=_("stock"), on_delete=models.PROTECT, related_name="locks"
+    )
     quantity = models.DecimalField(_("quantity"), max_digits=14, decimal_places=3)
     locked_at = models.DateTimeField(_("locked at"))
     expires_at = models.DateTimeField(_("expires"), null=True)
@@ -43,10 +49,14 @@ class StockLock(models.Model):
         verbose_name = _("stock lock")
         verbose_name_plural = _("stock locks")
         constraints = [
-            models.UniqueConstraint(fields=["order", "item"], name="lock_live_once", condition=Q(released_at__isnull=True)),
+            models.UniqueConstraint(
+                fields=["order", "item"], name="lock_live_once", condition=Q(released_at__isnull=True)
+            ),
             models.CheckConstraint(condition=Q(quantity__gt=0), name="lock_is_positive"),
         ]
-        indexes = [models.Index(fields=["expires_at"], name="lock_expires", condition=Q(released_at__isnull=True))]
+        indexes = [
+            models.Index(fields=["expires_at"], name="lock_expires", condition=Q(released_at__isnull=True))
+        ]
         default_permissions = ("view",)
 
     def __str__(self) -> str:
@@ -63,7 +73,9 @@ class StockEntry(models.Model):
         SHIP = "ship", _("Shipped")
 
     item = models.ForeignKey(StockItem, on_delete=models.PROTECT, related_name="entries")
-    order = models.ForeignKey("orders.Order", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    order = models.ForeignKey(
+        "orders.Order", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     on_hand_change = models.DecimalField(_("change on hand"), max_digits=14, decimal_places=3, default=0)
     locked_change = models.DecimalField(_("change locked"), max_digits=14, decimal_places=3, default=0)

@@ -14,7 +14,10 @@ class WorkCalendar(Audited):
     name = models.CharField(_("name"), max_length=60, unique=True)
     timezone = models.CharField(_("time zone"), max_length=40, default="Asia/Shanghai")
     # Seven lists, Monday first, of [from, to] in HH:MM; a to before its from ends on the next day.
-    week = models.JSONField(_("week"), help_text=_('Seven lists of shifts, Monday first: [["09:00", "18:00"]]. A shift may cross midnight.'))
+    week = models.JSONField(
+        _("week"),
+        help_text=_('Seven lists of shifts, Monday first: [["09:00", "18:00"]]. A shift may cross midnight.'),
+    )
     # The shifts of a day that is worked though it is normally free; empty = the first worked weekday's.
     follows_chinese_holidays = models.BooleanField(_("follows Chinese public holidays"), default=True)
     is_default = models.BooleanField(_("default"), default=False)
@@ -24,7 +27,9 @@ class WorkCalendar(Audited):
         verbose_name = _("working calendar")
         verbose_name_plural = _("working calendars")
         constraints = [
-            models.UniqueConstraint(fields=["is_default"], name="calendar_one_default", condition=models.Q(is_default=True))
+            models.UniqueConstraint(
+                fields=["is_default"], name="calendar_one_default", condition=models.Q(is_default=True)
+            )
         ]
 
     def __str__(self) -> str:
@@ -35,7 +40,12 @@ class CalendarDay(Audited):
     """One date on which a calendar (or, without one, every calendar that follows Chinese holidays) differs from its week."""
 
     calendar = models.ForeignKey(
-        WorkCalendar, verbose_name=_("working calendar"), null=True, blank=True, on_delete=models.CASCADE, related_name="days"
+        WorkCalendar,
+        verbose_name=_("working calendar"),
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="days",
     )
     day = models.DateField(_("day"))
     is_worked = models.BooleanField(_("worked"))
@@ -51,7 +61,9 @@ class CalendarDay(Audited):
         ordering = ["day"]
         constraints = [
             models.UniqueConstraint(fields=["calendar", "day"], name="day_once_per_calendar"),
-            models.UniqueConstraint(fields=["day"], name="day_once_for_all", condition=models.Q(calendar__isnull=True)),
+            models.UniqueConstraint(
+                fields=["day"], name="day_once_for_all", condition=models.Q(calendar__isnull=True)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -25,7 +25,9 @@ class Connector:
             raise TypeError(f"two connectors are called {cls.slug!r}")
         REGISTRY[cls.slug] = cls
 
-    def read(self, form: str, body: str, *, shop: str, mapping: dict[str, Any] | None) -> Iterable[Translated]:
+    def read(
+        self, form: str, body: str, *, shop: str, mapping: dict[str, Any] | None
+    ) -> Iterable[Translated]:
         """The orders and facts in one stored message body.
 
         form: InboundMessage.form. shop: code of the connection's shop, "" if it has none.
