@@ -7,7 +7,6 @@ from typing import Any
 
 import dj_database_url
 import django_stubs_ext
-from django.utils.translation import gettext_lazy as _
 
 from orderhub import env
 
@@ -195,6 +194,9 @@ SPECTACULAR_SETTINGS = {
 Q_CLUSTER = {
     "name": "orderhub",
     "orm": "default",
+    "broker_class": "orders.queue.ListedTasks",
+    # Nothing is scheduled in the queue: its scheduler looks every 30 seconds only, the steward every second.
+    "scheduler": False,
     # SQLite has one writer: a second worker would only wait for the first.
     "workers": env.number("ORDERHUB_WORKERS", 1 if IS_SQLITE else 2),
     "timeout": 60,

@@ -1,0 +1,85 @@
+"""What the worker may be asked to do, and how it is asked. The queue is a hint: what must happen stands in our own rows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.timezone import now
+from django_q.tasks import async_task
+
+from orders.models import WorkSignal
+
+# The only functions the queue hands out (orders/queue.py): a row in the queue's table must not be able to name another.
+TASKS = {
+    "inbox": "integrations.tasks.drain_inbox",
+    "dispatch": "orders.tasks.dispatch_events",
+    "imports": "integrations.tasks.run_imports",
+    "beat": "orders.tasks.beat",
+}
+
+# A question that nobody took is asked again after this: the worker may have died with it.
+ASKED_AGAIN_AFTER = timedelta(seconds=10)
+
+
+class UnknownWork(ValueError):
+    """Work was hinted at that no worker knows."""
+
+
+def hint(name: str) -> None:
+    """Tell the worker, once the present transaction commits, that work of this kind is waiting.
+
+    At most one open question a kind. A failing queue is logged, never raised: the steward finds the rows.
+
+    Raises UnknownWork if TASKS has no such name.
+    """
+    if name not in TASKS:
+        raise UnknownWork(f"{name} is none of {', '.join(sorted(TASKS))}")
+    # The row is touched after the commit, not before: it would serialise all senders until then.
+    transaction.on_commit(partial(_ask, name), robust=True)
+
+
+def _ask(name: str) -> None:
+    at = now()
+    signal, _made = WorkSignal.objects.get_or_create(name=name)
+    # A look costs no write lock; most hints end here while work is under way.
+    if _is_fresh(signal.wanted_at, at):
+        return
+    if WorkSignal.objects.filter(_stale(at), name=name).update(wanted_at=at):
+        async_task(TASKS[name])
+
+
+def _is_fresh(wanted_at: datetime | None, at: datetime) -> bool:
+    return wanted_at is not None and abs(at - wanted_at) <= ASKED_AGAIN_AFTER
+
+
+def _stale(at: datetime) -> Q:
+    # In the future counts as stale: clocks are set back.
+    return (
+        Q(wanted_at__isnull=True)
+        | Q(wanted_at__lt=at - ASKED_AGAIN_AFTER)
+        | Q(wanted_at__gt=at + ASKED_AGAIN_AFTER)
+    )
+
+
+def take(name: str) -> None:
+    """The worker starts on this kind of work; whatever is hinted at from now on is a new question."""
+    WorkSignal.objects.update_or_create(name=name, defaults={"wanted_at": None, "taken_at": now()})
+
+
+def finish(name: str) -> None:
+    """The worker has done one slice of this kind of work."""
+    pulse(name, now())
+
+
+def pulse(name: str, at: datetime) -> None:
+    """Record that this part of the house was alive at that moment."""
+    WorkSignal.objects.update_or_create(name=name, defaults={"done_at": at})
+
+
+def beat() -> None:
+    """The worker's heartbeat: it went through the queue, so the queue is alive."""
+    take("beat")
+    pulse("worker", now())
