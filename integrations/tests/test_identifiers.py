@@ -36,7 +36,7 @@ def test_an_id_keeps_every_digit(given, kept):
         ("  ", "empty"),
         ("a\x00b", "control character"),
         ("x" * 65, "65 signs long"),
-        (10**5000, "too long"),
+        (10**70, "too long"),
     ],
 )
 def test_what_is_not_an_id_is_refused_with_a_reason(given, error):
