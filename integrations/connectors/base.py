@@ -26,11 +26,11 @@ class Connector:
         REGISTRY[cls.slug] = cls
 
     def read(
-        self, form: str, body: str, *, shop: str, mapping: dict[str, Any] | None
+        self, form: str, body: str, *, key: str, shop: str, mapping: dict[str, Any] | None
     ) -> Iterable[Translated]:
         """The orders and facts in one stored message body.
 
-        form: InboundMessage.form. shop: code of the connection's shop, "" if it has none.
+        form, key: InboundMessage.form and remote_key. shop: code of the connection's shop, "" if it has none.
         mapping: definition of the connection's field mapping, None if it has none.
         Raises Untranslatable with every problem found.
         """
