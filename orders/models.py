@@ -21,6 +21,7 @@ from orders.querysets import EventQuerySet, FactQuerySet, OrderQuerySet
 from orders.stages import (
     CLOSED,
     FACT_KIND_CHOICES,
+    HANDED_OVER,
     Intent,
     Invoice,
     ParcelState,
@@ -93,7 +94,14 @@ _FORWARD = [
 
 def before(stage: Stage) -> list[str]:
     """The stages from which a forward move may reach this one."""
-    return [earlier.value for earlier in _FORWARD[: _FORWARD.index(stage)]]
+    earlier = [one.value for one in _FORWARD[: _FORWARD.index(stage)]]
+    if stage in HANDED_OVER:
+        # Whoever asked to cancel may be too late: goods can leave an order that is being cancelled.
+        earlier.append(Stage.CANCELLING.value)
+    return earlier
+
+
+IN_WAREHOUSE = [stage.value for stage in _FORWARD[: _FORWARD.index(Stage.SHIPPED)]]
 
 
 class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
@@ -141,6 +149,9 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     has_conflict = models.BooleanField(_("sources disagree"), default=False)
     conflicts = models.JSONField(_("conflicts"), default=list, blank=True)
     is_held = models.BooleanField(_("on hold"), default=False)
+    is_short = models.BooleanField(_("stock short"), default=False)
+    # How many outside statuses nobody has mapped yet.
+    n_unknown = models.PositiveSmallIntegerField(_("unknown statuses"), default=0)
     is_rush = models.BooleanField(_("rush"), default=False)
     is_test = models.BooleanField(_("test order"), default=False)
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
@@ -326,13 +337,13 @@ class Order(FSMModelMixin, models.Model):  # type: ignore[misc]
     def complete(self) -> None:
         """Delivered, invoiced or exempt, and the after-sale window is over."""
 
-    @transition(stage, before(Stage.SHIPPED), Stage.CANCELLING, conditions=[is_derived_to(Stage.CANCELLING)])
+    @transition(stage, IN_WAREHOUSE, Stage.CANCELLING, conditions=[is_derived_to(Stage.CANCELLING)])
     def begin_cancelling(self) -> None:
         """Somebody asked to cancel before the goods left; nobody has answered yet."""
 
     @transition(
         stage,
-        [*before(Stage.SHIPPED), Stage.CANCELLING],
+        [*IN_WAREHOUSE, Stage.CANCELLING.value],
         Stage.CANCELLED,
         conditions=[is_derived_to(Stage.CANCELLED)],
     )
@@ -607,6 +618,8 @@ class OrderEvent(models.Model):
     not_before = models.DateTimeField(_("not before"), null=True)
     error = models.CharField(_("error"), max_length=500, blank=True)
     set_aside = models.BooleanField(_("set aside"), default=False)
+    # Reactions that have succeeded although another one failed: they are not run again.
+    reacted = models.JSONField(_("reactions done"), default=list)
 
     objects = EventQuerySet.as_manager()
 

@@ -10,7 +10,10 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django_q.tasks import async_task
 
-from orders.models import WorkSignal
+from orders import stock
+from orders.dispatch import dispatch_waiting
+from orders.models import Order, WorkSignal
+from orders.transitions import mark_stalled, settle_many
 
 # The only functions the queue hands out (orders/queue.py): a row in the queue's table must not be able to name another.
 TASKS = {
@@ -83,3 +86,32 @@ def beat() -> None:
     """The worker's heartbeat: it went through the queue, so the queue is alive."""
     take("beat")
     pulse("worker", now())
+
+
+# A slice ends after this, so that heartbeats and other work get through.
+SLICE = timedelta(seconds=8)
+
+
+def dispatch_events() -> None:
+    """Run waiting events through the pipeline, for one slice at most."""
+    take("dispatch")
+    started = now()
+    while dispatch_waiting():
+        if now() - started > SLICE:
+            hint("dispatch")
+            break
+    finish("dispatch")
+
+
+def sweep() -> None:
+    """What the clock alone brings about: holds that end, orders that have gone quiet, stock locks that expire."""
+    at = now()
+    due = list(Order.objects.due_again(at).values_list("pk", flat=True)[:500])
+    if due:
+        settle_many(due, at=at)
+    quiet = list(Order.objects.stalled(at).values_list("pk", flat=True)[:500])
+    if quiet:
+        mark_stalled(quiet, at=at)
+    stock.expire(at)
+    if due or quiet:
+        hint("dispatch")

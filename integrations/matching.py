@@ -1,0 +1,191 @@
+"""Whose order is it: from the names that outside systems use to the hub's orders. Makes the order when a shop tells of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from integrations.canonical import FactItem, OrderRef, OrderReport, Problem, Untranslatable
+from orders.facts import ReferenceKey, orders_of
+from orders.masters import Customer, Shop, Warehouse
+from orders.models import ExternalReference, Order, ReferenceLink, draw_order_number
+
+KIND = ExternalReference.Kind
+# The day in an order number is the seller's, not the customer's.
+NUMBER_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True, slots=True)
+class Masters:
+    """The rows that one batch of messages names by code."""
+
+    shops: dict[str, Shop]
+    warehouses: dict[str, int]
+
+    @classmethod
+    def of(cls, reports: Iterable[OrderReport], refs: Iterable[OrderRef]) -> Masters:
+        reports = list(reports)
+        shops = {report.shop for report in reports} | {ref.shop for ref in refs if ref.shop}
+        warehouses = {str(report.fields["warehouse"]) for report in reports if report.fields.get("warehouse")}
+        return cls(
+            {shop.code: shop for shop in Shop.objects.filter(code__in=shops)},
+            dict(Warehouse.objects.filter(code__in=warehouses).values_list("code", "pk"))
+            if warehouses
+            else {},
+        )
+
+
+def reference_of(ref: OrderRef) -> ReferenceKey:
+    if ref.number:
+        return ReferenceKey("", KIND.NUMBER, ref.number)
+    if ref.waybill:
+        return ReferenceKey("", KIND.WAYBILL, ref.waybill)
+    return ReferenceKey(ref.shop, KIND.ORDER, ref.external_id)
+
+
+def waybill_reference(item: FactItem) -> ReferenceKey | None:
+    """The waybill that this report shows to belong to its order; None if it names none, or nothing else."""
+    if item.parcel and not item.order.waybill:
+        return ReferenceKey("", KIND.WAYBILL, item.parcel)
+    return None
+
+
+def check_order(report: OrderReport, masters: Masters) -> None:
+    """Raises Untranslatable if the report names a shop or a warehouse that does not exist."""
+    problems = []
+    if report.shop not in masters.shops:
+        problems.append(Problem("shop", f"there is no shop “{report.shop}”; create it, or correct the name"))
+    warehouse = str(report.fields.get("warehouse") or "")
+    if warehouse and warehouse not in masters.warehouses:
+        problems.append(
+            Problem("warehouse", f"there is no warehouse “{warehouse}”; create it, or correct the code")
+        )
+    if problems:
+        raise Untranslatable(problems)
+
+
+def check_ref(ref: OrderRef, masters: Masters, numbers: set[str]) -> None:
+    """Raises Untranslatable if the shop or the hub number does not exist. A waybill may be heard of before its order."""
+    if ref.shop and ref.shop not in masters.shops:
+        raise Untranslatable(
+            [Problem("order.shop", f"there is no shop “{ref.shop}”; create it, or correct the name")]
+        )
+    if ref.number and ref.number not in numbers:
+        raise Untranslatable([Problem("order.number", f"there is no order {ref.number}")])
+
+
+def known_numbers(refs: Iterable[OrderRef]) -> set[str]:
+    wanted = {ref.number for ref in refs if ref.number}
+    return set(Order.objects.filter(number__in=wanted).values_list("number", flat=True)) if wanted else set()
+
+
+def tie_numbers(references: dict[ReferenceKey, int]) -> None:
+    """Tie hub numbers that facts name for the first time to their orders."""
+    numbers = {key.value: pk for key, pk in references.items() if key.kind == KIND.NUMBER}
+    if numbers:
+        orders = Order.objects.filter(number__in=numbers).values_list("number", "pk")
+        _link([(numbers[number], pk) for number, pk in orders])
+
+
+def make_orders(
+    reports: Sequence[OrderReport],
+    references: dict[ReferenceKey, int],
+    masters: Masters,
+    *,
+    at: datetime,
+    is_demo: bool,
+) -> dict[int, list[int]]:
+    """Make the orders that the reports tell of for the first time. Call with the references locked.
+
+    Returns the order ids of every reference, also of those that were known before.
+    """
+    known = orders_of(references.values())
+    new: dict[int, OrderReport] = {}
+    for report in reports:
+        reference_id = references[ReferenceKey(report.shop, KIND.ORDER, report.external_id)]
+        if reference_id not in known:
+            new.setdefault(reference_id, report)
+    if new:
+        _keep_customers(new.values(), is_demo=is_demo)
+        numbers = _draw_numbers([report.placed_at for report in new.values()])
+        orders = [
+            Order(
+                number=number,
+                shop=masters.shops[report.shop],
+                external_id=report.external_id,
+                warehouse_id=masters.shops[report.shop].warehouse_id,
+                created_at=at,
+                stage_since=at,
+                is_demo=is_demo or masters.shops[report.shop].is_demo,
+            )
+            for number, report in zip(numbers, new.values(), strict=True)
+        ]
+        Order.objects.bulk_create(orders, batch_size=500)
+        _link([(reference_id, order.pk) for reference_id, order in zip(new, orders, strict=True)])
+        known |= {reference_id: [order.pk] for reference_id, order in zip(new, orders, strict=True)}
+    return known
+
+
+def tie_waybills(
+    items: Iterable[FactItem], references: dict[ReferenceKey, int], known: dict[int, list[int]]
+) -> None:
+    """A report on an order that names a waybill makes the carrier's reports on that waybill this order's too."""
+    pairs = set()
+    for item in items:
+        waybill = waybill_reference(item)
+        if waybill is not None:
+            for order_id in known.get(references[reference_of(item.order)], []):
+                if order_id not in known.get(references[waybill], []):
+                    pairs.add((references[waybill], order_id))
+    _link(sorted(pairs))
+    for reference_id, order_id in pairs:
+        known.setdefault(reference_id, []).append(order_id)
+
+
+def _link(pairs: Sequence[tuple[int, int]]) -> None:
+    if pairs:
+        ReferenceLink.objects.bulk_create(
+            [ReferenceLink(reference_id=reference_id, order_id=order_id) for reference_id, order_id in pairs],
+            ignore_conflicts=True,
+        )
+
+
+def _draw_numbers(placed: Sequence[datetime]) -> list[str]:
+    """Numbers that no order has. Five random signs collide a few times in a hundred thousand orders of one day."""
+    drawn: list[str] = []
+    taken: set[str] = set()
+    while len(drawn) < len(placed):
+        numbers = [draw_order_number(moment.astimezone(NUMBER_ZONE)) for moment in placed[len(drawn) :]]
+        taken |= set(Order.objects.filter(number__in=numbers).values_list("number", flat=True))
+        for number in numbers:
+            if number in taken:
+                break
+            taken.add(number)
+            drawn.append(number)
+    return drawn
+
+
+def _keep_customers(reports: Iterable[OrderReport], *, is_demo: bool) -> None:
+    """Make the customers that are named for the first time. What is known of one is never overwritten by an order."""
+    wanted = {str(report.fields["customer"]): report for report in reports if report.fields.get("customer")}
+    known = set(Customer.objects.filter(code__in=wanted).values_list("code", flat=True)) if wanted else set()
+    missing = [
+        Customer(
+            code=code,
+            name=str(report.fields.get("customer_name") or "")[:120],
+            stars=_stars(report.fields.get("stars")),
+            region=str(report.fields.get("region") or "")[:40],
+            is_demo=is_demo,
+        )
+        for code, report in wanted.items()
+        if code not in known
+    ]
+    if missing:
+        Customer.objects.bulk_create(missing)
+
+
+def _stars(value: object) -> int | None:
+    text = str(value) if value is not None else ""
+    return int(text) if text.isdigit() else None
