@@ -19,7 +19,7 @@ from orders.tests.processes import at_once
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ON_HAND = 12
-REPEATED = 0.06
+REPEATED = 0.15
 
 
 class Operation(NamedTuple):
