@@ -26,6 +26,12 @@ SECRET_KEY_FALLBACKS = _secret_keys[1:]
 # For stored credentials and contacts; newest first. Never SECRET_KEY: that one is rotated for other reasons.
 ORDERHUB_SECRETS = env.secret_lines("ORDERHUB_SECRETS", KEY_DIR / "secrets.key")
 
+# For recognising a person without storing them in clear. Apart from the secrets: dropping an old one must not make every
+# known person a stranger.
+ORDERHUB_FINGERPRINT_KEY = env.secret("ORDERHUB_FINGERPRINT_KEY", KEY_DIR / "fingerprint.key")
+# What a Prometheus server sends to read /metrics. Empty: staff only.
+METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")
+
 ALLOWED_HOSTS = env.words("ORDERHUB_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("ORDERHUB_ORIGINS")
 
@@ -88,11 +94,23 @@ TEMPLATES = [
 ]
 
 
+def _server(url: str) -> dict[str, Any]:
+    """The server that DATABASE_URL names. A bad address must not be shown: it may contain a password."""
+    try:
+        parsed = dj_database_url.parse(url)
+    except ValueError:
+        parsed = {}
+    if not str(parsed.get("ENGINE", "")).endswith("postgresql") or not parsed.get("NAME"):
+        env.problems.append("DATABASE_URL must look like postgres://user:password@host:5432/name.")
+        return {"ENGINE": "django.db.backends.dummy"}
+    return {**parsed, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+
+
 def _database() -> dict[str, Any]:
     """PostgreSQL if DATABASE_URL says so, else SQLite under var/ with the settings of docs/benchmarks.md."""
     url = env.text("DATABASE_URL")
     if url:
-        return {**dj_database_url.parse(url), "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+        return _server(url)
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": VAR_DIR / "orderhub.sqlite3",
@@ -136,7 +154,7 @@ OTP_TOTP_ISSUER = "orderhub"
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
-TIME_ZONE = "Asia/Shanghai"
+TIME_ZONE = env.zone("ORDERHUB_TIME_ZONE", "Asia/Shanghai")
 USE_I18N = True
 USE_TZ = True
 
@@ -160,6 +178,8 @@ IMPORT_MAX_BYTES = 200 * 1024 * 1024
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+# Cells that a spreadsheet would run are escaped on export; import_export leaves this off by default.
+IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -167,6 +187,8 @@ X_FRAME_OPTIONS = "DENY"
 if env.flag("ORDERHUB_HTTPS"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
+    # Asked by machines from inside, past the proxy.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SECURE_HSTS_SECONDS = 31536000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -176,6 +198,7 @@ if env.flag("ORDERHUB_HTTPS"):
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["integrations.tokens.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["integrations.throttling.TokenThrottle"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -198,7 +221,7 @@ Q_CLUSTER = {
     # Nothing is scheduled in the queue: its scheduler looks every 30 seconds only, the steward every second.
     "scheduler": False,
     # SQLite has one writer: a second worker would only wait for the first.
-    "workers": env.number("ORDERHUB_WORKERS", 1 if IS_SQLITE else 2),
+    "workers": env.number("ORDERHUB_WORKERS", 1 if IS_SQLITE else 2, at_least=1),
     "timeout": 60,
     "retry": 120,
     "max_attempts": 3,
@@ -214,8 +237,8 @@ Q_CLUSTER = {
 }
 
 # Steward: how long a worker may be silent before its process group is started anew.
-STEWARD_BEAT_EVERY = timedelta(seconds=env.number("ORDERHUB_BEAT_SECONDS", 10))
-STEWARD_BEAT_LIMIT = timedelta(seconds=env.number("ORDERHUB_BEAT_LIMIT_SECONDS", 90))
+STEWARD_BEAT_EVERY = timedelta(seconds=env.number("ORDERHUB_BEAT_SECONDS", 10, at_least=1))
+STEWARD_BEAT_LIMIT = timedelta(seconds=env.number("ORDERHUB_BEAT_LIMIT_SECONDS", 90, at_least=1))
 
 # Who reacts to a recorded order event, in this order. Each writes rows only, in a savepoint of its own.
 ORDER_EVENT_PIPELINE = ["orders.todos.observe"]
@@ -225,12 +248,16 @@ ORDER_PANELS: list[str] = []
 GATED_ACTIONS: dict[str, str] = {}
 TEMPLATE_PARTS: list[str] = []
 WIZARD_STEPS: list[str] = []
+# What the steward calls every five seconds: short, repeatable, each its own transaction.
+STEWARD_SWEEPS: list[str] = []
 
 UNDO_WINDOW = timedelta(minutes=10)
 BODY_KEPT_FOR = timedelta(days=30)
 FAILED_BODY_KEPT_FOR = timedelta(days=90)
 IDEMPOTENCY_KEPT_FOR = timedelta(days=7)
 WEBHOOK_TOLERANCE = timedelta(minutes=5)
+# Per token and web process; a full minute's worth may come at once.
+API_REQUESTS_PER_MINUTE = env.number("ORDERHUB_API_PER_MINUTE", 6000)
 
 LOGGING = {
     "version": 1,
