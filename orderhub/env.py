@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# What was set to something unusable, in plain sentences; the system check orderhub.E001 reports them. Raising here would
+# show the operator a traceback instead.
+problems: list[str] = []
 
 
 def text(name: str, default: str = "") -> str:
@@ -17,16 +22,26 @@ def flag(name: str, *, default: bool = False) -> bool:
     return value in {"1", "true", "yes", "on"} if value else default
 
 
-def number(name: str, default: int) -> int:
-    """The variable as an integer.
-
-    Raises ValueError with the variable's name if it is set to something else.
-    """
+def number(name: str, default: int, *, at_least: int = 0) -> int:
+    """The variable as a whole number; the default, and a line in problems, if it is something else or too small."""
     value = text(name)
+    if not value:
+        return default
+    if value.isascii() and value.isdigit() and int(value) >= at_least:
+        return int(value)
+    problems.append(f"{name} must be a whole number of at least {at_least}, not {value!r}.")
+    return default
+
+
+def zone(name: str, default: str) -> str:
+    """The variable as the name of a time zone; the default, and a line in problems, if there is no such zone."""
+    value = text(name, default)
     try:
-        return int(value) if value else default
-    except ValueError as error:
-        raise ValueError(f"{name} must be a whole number, not {value!r}") from error
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        problems.append(f"{name} must be a time zone such as Asia/Shanghai, not {value!r}.")
+        return default
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:
@@ -48,3 +63,8 @@ def secret_lines(variable: str, key_file: Path) -> list[str]:
     except OSError:
         return []
     return [line.strip() for line in lines if line.strip()]
+
+
+def secret(variable: str, key_file: Path) -> str:
+    """The newest of secret_lines; empty if there is none."""
+    return next(iter(secret_lines(variable, key_file)), "")

@@ -106,8 +106,11 @@ def _sealed_row(mark: str, text: str, *, is_demo: bool) -> Contact:
 
 
 def fingerprint(text: str) -> str:
-    """Keyed with the oldest secret, so that rotation does not make every contact new."""
-    return hmac.new(settings.ORDERHUB_SECRETS[-1].encode(), text.encode(), hashlib.sha256).hexdigest()
+    """Keyed apart from the secrets, so that neither a new secret nor dropping an old one makes a known contact new."""
+    if not settings.ORDERHUB_FINGERPRINT_KEY:
+        raise ImproperlyConfigured("ORDERHUB_FINGERPRINT_KEY is empty: run script/setup.")
+    key = settings.ORDERHUB_FINGERPRINT_KEY.encode()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 class Contact(models.Model):
