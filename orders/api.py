@@ -127,7 +127,7 @@ class PartialSerializer(serializers.ModelSerializer[Order]):
 
 
 class FlagsSerializer(serializers.ModelSerializer[Order]):
-    partial = serializers.SerializerMethodField()
+    partial = serializers.SerializerMethodField()  # type: ignore[assignment]
     conflict = serializers.BooleanField(source="has_conflict")
     held = serializers.BooleanField(source="is_held")
     rush = serializers.BooleanField(source="is_rush")
@@ -220,7 +220,7 @@ class FactSerializer(serializers.ModelSerializer[OrderFact]):
     occurred_at = UtcField()
     received_at = UtcField()
     # Personal data are in no fact: "contact" in data is the id of a row that this API does not open.
-    data = serializers.DictField(child=serializers.JSONField())
+    data = serializers.DictField(child=serializers.JSONField())  # type: ignore[assignment]
 
     class Meta:
         model = OrderFact
@@ -247,11 +247,11 @@ class DetailSerializer(SummarySerializer):
     def get_why(self, order: Order) -> dict[str, Any]:
         from orders.transitions import explain
 
-        return explain(order, self.context["at"])
+        return dict(explain(order, self.context["at"]))
 
     def get_timeline(self, order: Order) -> FactSerializer:
-        facts = list(OrderFact.objects.timeline(order).reverse()[:MAX_TIMELINE])
-        return FactSerializer(reversed(facts), many=True).data  # type: ignore[return-value]
+        newest = list(OrderFact.objects.timeline(order).reverse()[:MAX_TIMELINE])
+        return FactSerializer(newest[::-1], many=True).data  # type: ignore[return-value]
 
 
 class PageSerializer(serializers.Serializer[Any]):
@@ -266,7 +266,8 @@ def readable(request: Request) -> QuerySet[Order]:
 
     Raises Refused if the token may not read at all.
     """
-    token = request.auth
+    # An ApiToken, which this room knows only by what it may do.
+    token: Any = request.auth
     if token is None or not token.may_read:
         raise Refused(
             status.HTTP_403_FORBIDDEN,

@@ -1,0 +1,111 @@
+"""Signed pushes: checked, put down, answered. What they say is read later, by the worker."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from datetime import datetime
+from functools import lru_cache
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.timezone import now
+from django.views.decorators.csrf import csrf_exempt
+
+from integrations import inbox, signatures
+from integrations.bodies import BadBody, read_body, text_of
+from integrations.inbox import Arrival
+from integrations.models import Connection
+from integrations.signatures import SignatureRefused, Signed
+from orders.api import error_body
+
+SECRET_NAME = "webhook"  # noqa: S105 - the name under which a connection keeps its secrets
+# A stranger who knocks a thousand times a second must not cost a thousand writes.
+FAILURE_NOTED_EVERY = 10.0
+
+_refused: Counter[str] = Counter()
+_noted: dict[int, float] = {}
+
+
+# No cookie stands for anything here: the signature over the raw body is the proof.
+@csrf_exempt
+def receive_webhook(request: HttpRequest, slug: str) -> HttpResponse:
+    """202 for a new message, 200 for one that is known; nothing is kept of one whose signature does not fit."""
+    if request.method != "POST":
+        response = _error(405, "method_not_allowed", "Webhooks are sent with POST.")
+        response["Allow"] = "POST"
+        return response
+    at = now()
+    try:
+        body = read_body(request)
+    except BadBody as error:
+        return _error(error.status, error.code, str(error))
+    connection = Connection.objects.select_related("shop").filter(slug=slug).first()
+    if connection is not None and not connection.is_active:
+        return _error(410, "switched_off", "This connection is switched off; stop sending.")
+    known = connection.secrets().get(SECRET_NAME, []) if connection is not None else []
+    signed = _signed(request, body)
+    try:
+        # An address that does not exist costs the same time, so that nobody can find out names by it.
+        signatures.check(signed, known or [_nobodys_secret()], at, settings.WEBHOOK_TOLERANCE)
+    except SignatureRefused as refusal:
+        if connection is None or not known:
+            return _error(404, "not_found", "There is no webhook at this address.")
+        _note_refusal(connection, refusal, at)
+        return _error(401, refusal.code, str(refusal))
+    if connection is None:
+        return _error(404, "not_found", "There is no webhook at this address.")
+    return _put_down(connection, signed, at)
+
+
+def _signed(request: HttpRequest, body: bytes) -> Signed:
+    headers = request.headers
+    return Signed(
+        message_id=headers.get("webhook-id", ""),
+        timestamp=headers.get("webhook-timestamp", ""),
+        signature=headers.get("webhook-signature", ""),
+        body=body,
+    )
+
+
+def _put_down(connection: Connection, signed: Signed, at: datetime) -> HttpResponse:
+    if problem := inbox.key_problem(signed.message_id):
+        return _error(400, "bad_id", f"webhook-id {problem}.", "webhook-id")
+    try:
+        text = text_of(signed.body)
+    except BadBody as error:
+        return _error(error.status, error.code, str(error))
+    arrival = Arrival(signed.message_id, "webhook", text, inbox.digest_of(text))
+    receipt = inbox.receive(connection, [arrival], at)[0]
+    if receipt.result == inbox.REFUSED:
+        return _error(
+            409,
+            "id_reused",
+            "This webhook-id came with another body before. Both were kept; give each its own id.",
+        )
+    is_new = receipt.result == inbox.ACCEPTED
+    return JsonResponse({"result": receipt.result}, status=202 if is_new else 200)
+
+
+def _error(status: int, code: str, detail: str, field: str = "") -> HttpResponse:
+    return JsonResponse(error_body(code, detail, field), status=status)
+
+
+@lru_cache(maxsize=1)
+def _nobodys_secret() -> str:
+    return signatures.SHARED + secrets.token_hex(24)
+
+
+def _note_refusal(connection: Connection, refusal: SignatureRefused, at: datetime) -> None:
+    """Let the operator see it on the connection: how many, and why the last one."""
+    _refused[connection.slug] += 1
+    moment = time.monotonic()
+    if moment - _noted.get(connection.pk, -FAILURE_NOTED_EVERY) < FAILURE_NOTED_EVERY:
+        return
+    _noted[connection.pk] = moment
+    count = _refused[connection.slug]
+    failure = f"{count} webhooks refused since this process began; the last: {refusal}"
+    # Not a change that anybody made: past the audit on purpose.
+    QuerySet(Connection).filter(pk=connection.pk).update(failed_at=at, failure=failure[:500])
