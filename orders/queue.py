@@ -7,6 +7,7 @@ from datetime import timedelta
 from time import sleep
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.utils.timezone import now
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -45,9 +46,15 @@ class ListedTasks(ORM):  # type: ignore[misc]
         return row
 
     def dequeue(self) -> list[tuple[int, str]]:
-        taken = [
-            (row.pk, row.payload) for row in self._waiting() if self._lock(row) and self._is_allowed(row)
-        ]
+        try:
+            taken = [
+                (row.pk, row.payload) for row in self._waiting() if self._lock(row) and self._is_allowed(row)
+            ]
+        except (OperationalError, InterfaceError) as error:
+            # Raised further, it would cost django-q ten seconds and a process; a restarting database needs one or two.
+            logger.error("The queue cannot be read, the database says: %s", str(error).splitlines()[0])
+            sleep(1)
+            return []
         if not taken:
             sleep(Conf.POLL)
         return taken
