@@ -8,7 +8,7 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 
-from orderhub import env
+from orderhub import env, look
 
 django_stubs_ext.monkeypatch()
 
@@ -39,9 +39,9 @@ INSTALLED_APPS = [
     "orderhub",
     "integrations",
     "orders",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.import_export",
-    "django.contrib.admin",
+    "orderhub.apps.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "django_q",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "axes",
     "import_export",
 ]
@@ -70,6 +71,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
+    "orderhub.middleware.whole_login",
+    "orderhub.middleware.acting_person",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -122,6 +125,8 @@ def _database() -> dict[str, Any]:
             "timeout": 20,
             "init_command": (
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-20000; PRAGMA temp_store=MEMORY;"
+                # Without it REPLACE deletes rows behind the back of the append-only triggers.
+                "PRAGMA recursive_triggers=ON;"
             ),
         },
         # A file, not memory: tests that start real processes share it.
@@ -149,7 +154,11 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# Wrong passwords from one address, or for one name from any, within AXES_COOLOFF_TIME (orderhub/login.py).
+LOGIN_SPRAY_LIMIT = 40
 OTP_TOTP_ISSUER = "orderhub"
+
+UNFOLD = look.UNFOLD
 
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]

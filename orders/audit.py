@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import AnonymousUser, User
 
 
 class AuditEntry(models.Model):
@@ -46,6 +46,7 @@ class AuditEntry(models.Model):
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
         indexes = [models.Index(fields=["model", "object_id", "-at"], name="audit_object")]
+        permissions = [("export_auditentry", _("Can export the audit log"))]
         default_permissions = ("view",)
 
     def __str__(self) -> str:
@@ -56,18 +57,33 @@ class AuditEntry(models.Model):
 class Acting:
     """On whose behalf the present code runs."""
 
-    actor: User | None = None
+    actor: User | AnonymousUser | None = None
     way: str = "command"
     reason: str = ""
+
+    @property
+    def person(self) -> User | None:
+        """The actor if somebody is logged in. A lazy request.user is looked up here, not before."""
+        return self.actor if self.actor is not None and self.actor.is_authenticated else None
 
 
 _acting: ContextVar[Acting] = ContextVar("acting", default=Acting())  # noqa: B039 - frozen
 
 
 @contextmanager
-def acting(*, actor: User | None = None, way: str, reason: str = "") -> Iterator[None]:
+def acting(*, actor: User | AnonymousUser | None = None, way: str, reason: str = "") -> Iterator[None]:
     """Everything recorded inside is attributed to this actor and way in."""
     token = _acting.set(Acting(actor=actor, way=way, reason=reason))
+    try:
+        yield
+    finally:
+        _acting.reset(token)
+
+
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Everything recorded inside carries this reason; actor and way in stay."""
+    token = _acting.set(replace(current(), reason=reason))
     try:
         yield
     finally:
@@ -88,15 +104,16 @@ def record(
 ) -> AuditEntry:
     """Write one audit row for one change of one record, in the caller's transaction."""
     who = current()
+    person = who.person
     return AuditEntry.objects.create(
         at=now(),
-        actor=who.actor,
-        actor_name=who.actor.get_username() if who.actor else "",
+        actor_id=person.pk if person else None,
+        actor_name=person.get_username() if person else "",
         way=who.way,
         action=action,
         model=target._meta.label_lower,
         object_id=str(target.pk),
-        object_label=str(target)[:200],
+        object_label=str(getattr(target, "audit_label", target))[:200],
         before=before or {},
         after=after or {},
         reason=reason or who.reason,

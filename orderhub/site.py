@@ -1,0 +1,173 @@
+"""The admin site of the house: whole logins only, its own navigation, and the pages of the second factor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.http import urlencode
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.sites import UnfoldAdminSite
+
+from orderhub import second_factor
+from orderhub.middleware import is_whole
+
+# The side bar: groups of record kinds and of named pages; whoever may see none of a group does not see the group.
+NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
+    (
+        _("Orders"),
+        (
+            ("admin:board", "view_kanban"),
+            ("orders.order", "receipt_long"),
+            ("orders.todo", "task_alt"),
+            ("orders.parcel", "local_shipping"),
+            ("orders.orderfact", "fact_check"),
+            ("orders.orderevent", "history"),
+            ("orders.externalreference", "link"),
+            ("orders.contact", "contact_phone"),
+        ),
+    ),
+    (
+        _("Stock"),
+        (
+            ("orders.stockitem", "inventory_2"),
+            ("orders.stocklock", "lock"),
+            ("orders.stockentry", "list_alt"),
+        ),
+    ),
+    (
+        _("Ways in"),
+        (
+            ("integrations.connection", "cable"),
+            ("integrations.inboundmessage", "inbox"),
+            ("integrations.importrun", "upload_file"),
+            ("integrations.fieldmapping", "schema"),
+            ("integrations.unmappedvalue", "help"),
+            ("integrations.apitoken", "key"),
+        ),
+    ),
+    (
+        _("House"),
+        (
+            ("orders.shop", "storefront"),
+            ("orders.warehouse", "warehouse"),
+            ("orders.customer", "groups"),
+            ("orders.workcalendar", "calendar_month"),
+            ("orders.calendarday", "event"),
+            ("orders.precedenceversion", "rule"),
+            ("orders.sourceheard", "hearing"),
+        ),
+    ),
+    (
+        _("Access"),
+        (
+            ("auth.user", "person"),
+            ("auth.group", "badge"),
+            ("orders.staffscope", "visibility"),
+            ("orders.auditentry", "policy"),
+        ),
+    ),
+)
+
+
+class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
+    """Everything under /admin/."""
+
+    index_title = _("Today")
+    enable_nav_sidebar = True
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        if not super().has_permission(request):
+            return False
+        return settings.DEMO or is_whole(request.user)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Password first; whoever has given it goes on to the second factor."""
+        half = getattr(request, "half_logged_in", request.user)
+        if (
+            request.method == "GET"
+            and half.is_authenticated
+            and half.is_staff
+            and not self.has_permission(request)
+        ):
+            wanted = request.GET.get("next", "")
+            return HttpResponseRedirect(f"{reverse('admin:second_factor')}?{urlencode({'next': wanted})}")
+        response: HttpResponse = super().login(request, extra_context)
+        return response
+
+    def extra_urls(self) -> list[URLPattern]:
+        # Not behind admin_view: whoever is here has given a password only. The pages themselves ask for that.
+        return [
+            path("second-factor/", self.second_factor, name="second_factor"),
+            path("second-factor/set-up/", self.second_factor_enrol, name="second_factor_enrol"),
+            path("second-factor/leave/", self.second_factor_leave, name="second_factor_leave"),
+        ]
+
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        return second_factor.verify(request, self)
+
+    def second_factor_enrol(self, request: HttpRequest) -> HttpResponse:
+        return second_factor.enrol(request, self)
+
+    def second_factor_leave(self, request: HttpRequest) -> HttpResponse:
+        """Back to the login page, as somebody else perhaps. By POST only."""
+        if request.method != "POST":
+            return HttpResponse(status=405, headers={"Allow": "POST"})
+        logout(request)
+        return redirect("admin:login")
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context: dict[str, Any] = super().each_context(request)
+        return {**context, "demo_banner": second_factor.demo_banner(request)}
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Unfold's search box over record kinds. Not cached as Unfold does it: a role taken away is gone at once."""
+        wanted = request.GET.get("s", "").strip().lower()
+        if not wanted:
+            return HttpResponse()
+        results = self._search_apps(self.get_app_list(request), wanted)
+        page = Paginator(results, 100)
+        context = {"page_obj": page, "results": page.page(1), "page_counter": 0, "execution_time": 0}
+        return TemplateResponse(
+            request, "unfold/helpers/search_results.html", context, headers={"HX-Trigger": "search"}
+        )
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's side bar for this person."""
+    from django.contrib import admin
+
+    today = {"title": _("Today"), "icon": "today", "link": reverse("admin:index")}
+    groups = [{"title": None, "items": [today], "separator": False}]
+    for title, entries in NAVIGATION:
+        items = [item for name, icon in entries if (item := _item(admin.site, request, name, icon))]
+        if items:
+            groups.append({"title": title, "items": items, "separator": True, "collapsible": False})
+    return groups
+
+
+def _item(site: Any, request: HttpRequest, name: str, icon: str) -> dict[str, Any] | None:
+    if ":" in name:
+        return _named_page(name, icon)
+    for model, model_admin in site._registry.items():
+        if model._meta.label_lower == name and model_admin.has_view_permission(request):
+            link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            return {"title": capfirst(model._meta.verbose_name_plural), "icon": icon, "link": link}
+    return None
+
+
+PAGE_TITLES = {"admin:board": _("Order board")}
+
+
+def _named_page(name: str, icon: str) -> dict[str, Any] | None:
+    try:
+        return {"title": PAGE_TITLES[name], "icon": icon, "link": reverse(name)}
+    except NoReverseMatch:
+        return None
