@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from time import monotonic
 
 from orders.derivation import Derivation
 from orders.masters import Warehouse
@@ -21,28 +20,28 @@ from orders.worktime import (
 
 HOME = {"", "CN"}
 
-# Which calendar each warehouse keeps. Re-read after a few seconds: a manager's change need not be instant.
-_CACHE_FOR = 5.0
-_calendars: dict[int, Calendar] = {}
-_read_at = 0.0
 
+class Calendars:
+    """The calendars that one batch of orders needs, each read once and as it is now."""
 
-def calendar_for(warehouse_id: int | None) -> Calendar:
-    """The warehouse's calendar, or the default one."""
-    global _read_at  # noqa: PLW0603
-    if monotonic() - _read_at > _CACHE_FOR:
-        _calendars.clear()
-        _read_at = monotonic()
-    if warehouse_id is None:
-        return default_calendar()
-    if warehouse_id not in _calendars:
+    def __init__(self) -> None:
+        self._known: dict[int | None, Calendar] = {}
+
+    def of(self, warehouse_id: int | None) -> Calendar:
+        """The warehouse's calendar, or the default one."""
+        if warehouse_id not in self._known:
+            self._known[warehouse_id] = self._read(warehouse_id)
+        return self._known[warehouse_id]
+
+    def _read(self, warehouse_id: int | None) -> Calendar:
+        if warehouse_id is None:
+            return default_calendar()
         warehouse = Warehouse.objects.select_related("calendar").filter(pk=warehouse_id).first()
         row = warehouse.calendar if warehouse else None
-        _calendars[warehouse_id] = calendar_of(row) if row else default_calendar()
-    return _calendars[warehouse_id]
+        return calendar_of(row) if row else self.of(None)
 
 
-def stall_deadline(order: Order, answer: Derivation) -> datetime | None:
+def stall_deadline(order: Order, answer: Derivation, calendars: Calendars) -> datetime | None:
     """When silence becomes a stall; None for closed orders and for orders on a hold without an end.
 
     The clock starts at the last material fact, and, for an order that is on hold, not before the hold ends.
@@ -59,28 +58,28 @@ def stall_deadline(order: Order, answer: Derivation) -> datetime | None:
         abroad = answer.stage in STALLS_AFTER_ABROAD and order.country not in HOME
         return start + (STALLS_AFTER_ABROAD[answer.stage] if abroad else row.stalls_after)
     try:
-        return add_working(start, row.stalls_after, calendar_for(order.warehouse_id))
+        return add_working(start, row.stalls_after, calendars.of(order.warehouse_id))
     except CalendarNeverOpens:
         # A calendar that a manager emptied must not stop facts from settling; the system check names it.
         return start + row.stalls_after
 
 
 def step_deadlines(
-    order: Order, answer: Derivation, known: Mapping[str, datetime | None]
+    order: Order, answer: Derivation, known: Mapping[str, datetime | None], calendars: Calendars
 ) -> dict[Step, datetime | None]:
     """Due times of the open steps. A step that was open before keeps the due time it had (known, by step)."""
     return {
         view.step: known[view.step.value]
         if view.step.value in known
-        else step_due(view.step, view.opened_at, order)
+        else step_due(view.step, view.opened_at, calendars.of(order.warehouse_id))
         for view in answer.steps
         if view.state == StepState.OPEN
     }
 
 
-def step_due(step: Step, opened_at: datetime, order: Order) -> datetime | None:
+def step_due(step: Step, opened_at: datetime, calendar: Calendar) -> datetime | None:
+    """When a step that opened then is due."""
     row = STEP_ROWS[step]
-    calendar = calendar_for(order.warehouse_id)
     try:
         if row.due_in_days:
             return add_working_days(opened_at, row.due_after.days, calendar)

@@ -376,7 +376,7 @@ def _cancel_answer(case: _Case, facts: list[FactRow]) -> tuple[list[FactRow], Fa
     if not answers:
         return [], request
     best = min(answers, key=lambda role: case.precedence.rank(Topic.CANCEL, role))
-    for role, fact in answers.items():
+    for fact in answers.values():
         if fact.kind != answers[best].kind:
             case.answer.conflicts.append(Conflict("cancel", answers[best].id, fact.id, "better_source"))
     if answers[best].kind == "cancel.refused":
@@ -426,7 +426,7 @@ def _judge_payment(case: _Case) -> None:
         states[role] = (_payment_state(case, own), own[-1].id)
     best = min(states, key=lambda role: case.precedence.rank(Topic.PAYMENT, role))
     answer.payment = states[best][0]
-    for role, (state, fact_id) in states.items():
+    for state, fact_id in states.values():
         if state != answer.payment:
             answer.conflicts.append(Conflict("payment", states[best][1], fact_id, "better_source"))
     rule = "payment_reported"

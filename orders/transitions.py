@@ -12,7 +12,7 @@ from django.db import transaction
 from django_fsm import TransitionNotAllowed
 
 from orders.bulk import update_rows
-from orders.deadlines import stall_deadline, step_deadlines
+from orders.deadlines import Calendars, stall_deadline, step_deadlines
 from orders.derivation import Derivation, FactRow, derive
 from orders.masters import Customer, Warehouse
 from orders.models import Order, OrderEvent, OrderFact
@@ -131,17 +131,18 @@ def facts_by_order(order_ids: Sequence[int]) -> dict[int, list[FactRow]]:
 
 @dataclass(frozen=True, slots=True)
 class _Masters:
-    """Rows that facts name by code."""
+    """Rows that facts name by code, and the calendars deadlines run on."""
 
     customers: Mapping[str, int]
     warehouses: Mapping[str, int]
+    calendars: Calendars
 
     @classmethod
     def of(cls, answers: Iterable[Derivation]) -> _Masters:
         answers = list(answers)
         customers = {str(answer.fields["customer"]) for answer in answers if answer.fields.get("customer")}
         warehouses = {str(answer.fields["warehouse"]) for answer in answers if answer.fields.get("warehouse")}
-        return cls(_ids(Customer, customers), _ids(Warehouse, warehouses))
+        return cls(_ids(Customer, customers), _ids(Warehouse, warehouses), Calendars())
 
 
 def _ids(model: type[Customer] | type[Warehouse], codes: set[str]) -> dict[str, int]:
@@ -151,8 +152,8 @@ def _ids(model: type[Customer] | type[Warehouse], codes: set[str]) -> dict[str, 
 # Written by settle and by nothing else. stage is written here too: the transition only checks and sets it.
 WRITTEN = (
     "stage", "stage_since", "payment", "invoice", "intent", "partial_of", "partial_done", "partial_total", "has_conflict",
-    "conflicts", "is_held", "is_short", "n_unknown", "is_rush", "is_test", "merged_from", "waybill", "confirmed_on", "is_open", "next_step",
-    "step_due_at", "stalls_at", "stalled_at", "due_again_at", "last_fact_at", "settled_through", "derived_with",
+    "conflicts", "is_held", "is_short", "n_unknown", "is_rush", "is_test", "merged_from", "waybill", "confirmed_on",
+    "is_open", "next_step", "step_due_at", "stalls_at", "stalled_at", "due_again_at", "last_fact_at", "settled_through", "derived_with",
     "set_aside", "warehouse_id", "customer_id", "contact_id", "region", "country", "placed_at", "currency", "total", "remark",
 )  # fmt: skip
 AXES = ("payment", "invoice", "intent")
@@ -181,15 +182,17 @@ def _settle_one(
     is_new = order.settled_through is None
     try:
         passed = _move(order, answer, at)
-    except TransitionNotAllowed as refusal:
+    except (TransitionNotAllowed, ValueError) as refusal:
         # A defect of ours, not of the facts: keep the order where it is, show it to an operator, go on with the rest.
         order.set_aside = f"{before['stage']} -> {answer.stage}: {refusal}"[:300]
         settled.set_aside.append(order.pk)
         return
     _take_columns(order, answer, masters)
-    changes = projections.take(order, answer, step_deadlines(order, answer, projections.due_of(order.pk)), at)
+    changes = projections.take(
+        order, answer, step_deadlines(order, answer, projections.due_of(order.pk), masters.calendars), at
+    )
     order.step_due_at = projections.next_due(order.pk)
-    _restart_clock(order, answer, before["stalls_at"], at)
+    _restart_clock(order, answer, before["stalls_at"], masters.calendars, at)
     recorder = _Recorder(order, cause, answer, at, silent=silent)
     recorder.moved(before["stage"], passed, is_new=is_new)
     for name in AXES:
@@ -283,8 +286,10 @@ def _take_columns(order: Order, answer: Derivation, masters: _Masters) -> None:
     order.warehouse_id = masters.warehouses.get(str(fields.get("warehouse") or ""), order.warehouse_id)
 
 
-def _restart_clock(order: Order, answer: Derivation, old_deadline: datetime | None, at: datetime) -> None:
-    order.stalls_at = stall_deadline(order, answer)
+def _restart_clock(
+    order: Order, answer: Derivation, old_deadline: datetime | None, calendars: Calendars, at: datetime
+) -> None:
+    order.stalls_at = stall_deadline(order, answer, calendars)
     if order.stalls_at != old_deadline and (order.stalls_at is None or order.stalls_at > at):
         order.stalled_at = None
 
@@ -405,3 +410,10 @@ def mark_stalled(order_ids: Sequence[int], *, at: datetime) -> list[OrderEvent]:
         update_rows(Order, ["stalled_at"], [[order.pk, order.stalled_at] for order in orders])
         OrderEvent.objects.bulk_create(events)
     return events
+
+
+def explain(order: Order, at: datetime) -> dict[str, Any]:
+    """The why-trace of an order: see orders.explain."""
+    from orders.explain import explain as in_words
+
+    return in_words(order, at)

@@ -202,10 +202,10 @@ def _apply_detours(view: ParcelView, claims: Sequence[FactRow]) -> None:
     for claim in claims:
         state = state_of(claim.kind)
         if state in _BACK:
-            if view.delivered_at is None or claim.occurred_at >= view.delivered_at:
-                # A return that has arrived stays arrived, whatever scans of the way back come late.
-                if not (view.level == RETURNED and _BACK[state] == RETURNING):
-                    _decide(view, claim, _BACK[state])
+            # A return that has arrived stays arrived, whatever scans of the way back come late.
+            has_arrived = view.level == RETURNED and _BACK[state] == RETURNING
+            if not has_arrived and (view.delivered_at is None or claim.occurred_at >= view.delivered_at):
+                _decide(view, claim, _BACK[state])
         elif state in _ASIDE and view.level < RETURNING and claim.occurred_at >= view.state_at:
             level = max(view.level, OUT) if state == ParcelState.DELIVERY_FAILED.value else view.level
             _decide(view, claim, level)
