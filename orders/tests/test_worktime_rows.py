@@ -91,21 +91,23 @@ def test_a_calendar_read_once_costs_no_query_the_next_time(django_assert_num_que
         assert calendar_of(row) is first
 
 
+def shorten(day: CalendarDay) -> None:
+    day.shifts = HALF_DAY
+    day.save(update_fields=["shifts"])
+
+
+MARCH_4 = date(2026, 3, 4)
 CHANGES = {
-    "a day is added": lambda row, day: CalendarDay.objects.create(
-        calendar=row, day=date(2026, 3, 4), is_worked=False
-    ),
-    "a day for all is added": lambda row, day: CalendarDay.objects.create(
-        day=date(2026, 3, 4), is_worked=False
-    ),
-    "a day is saved": lambda row, day: setattr(day, "shifts", HALF_DAY) or day.save(update_fields=["shifts"]),
+    "a day is added": lambda row, day: CalendarDay.objects.create(calendar=row, day=MARCH_4, is_worked=False),
+    "a day for all is added": lambda row, day: CalendarDay.objects.create(day=MARCH_4, is_worked=False),
+    "a day is saved": lambda row, day: shorten(day),
     "a day is deleted": lambda row, day: day.delete(),
     "days are updated in bulk": lambda row, day: CalendarDay.objects.filter(pk=day.pk).update(
         is_worked=False
     ),
     "days are deleted in bulk": lambda row, day: CalendarDay.objects.filter(pk=day.pk).delete(),
     "days are created in bulk": lambda row, day: CalendarDay.objects.bulk_create(
-        [CalendarDay(day=date(2026, 3, 4), is_worked=False)]
+        [CalendarDay(day=MARCH_4, is_worked=False)]
     ),
     "the week is updated in bulk": lambda row, day: WorkCalendar.objects.filter(pk=row.pk).update(
         week=[HALF_DAY] * 7
@@ -117,7 +119,7 @@ CHANGES = {
 def test_a_change_is_seen_by_whoever_reads_the_row_next(what):
     row = make_calendar()
     day = CalendarDay.objects.create(calendar=row, day=date(2026, 3, 7), is_worked=True)
-    days = [date(2026, 3, 4), date(2026, 3, 7)]
+    days = [MARCH_4, date(2026, 3, 7)]
     row.refresh_from_db()
     before = [calendar_of(row).shifts_on(day) for day in days]
 

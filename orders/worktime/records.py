@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
@@ -59,7 +59,7 @@ class WorkCalendar(Audited):
 
     NOT_AUDITED = frozenset({"version"})
 
-    objects = CalendarQuerySet.as_manager()
+    objects: ClassVar[models.Manager[Any]] = CalendarQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("working calendar")
@@ -110,7 +110,7 @@ class CalendarDay(Audited):
     # Written by the holiday loader, which may replace it. A row that a person enters or changes is theirs and stays.
     is_loaded = models.BooleanField(_("loaded"), default=False, editable=False)
 
-    objects = CalendarQuerySet.as_manager()
+    objects: ClassVar[models.Manager[Any]] = CalendarQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("calendar day")
