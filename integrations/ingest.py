@@ -156,7 +156,17 @@ def _read(message: InboundMessage) -> Work:
             work.items.append(said)
         else:
             work.unknown.append(said)
+    work.unknown = list(dict.fromkeys([*work.unknown, *_unknown_in(work.items)]))
     return work
+
+
+def _unknown_in(items: Sequence[FactItem]) -> list[UnknownValue]:
+    """Unknown statuses that a sender reports as such, without a mapping having met them."""
+    return [
+        UnknownValue(field=str(item.data.get("field", "")), value=str(item.data.get("value", "")))
+        for item in items
+        if item.kind == "status.unknown"
+    ]
 
 
 def _check(works: list[Work]) -> tuple[list[Work], Failed]:

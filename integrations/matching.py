@@ -1,4 +1,4 @@
-"""Whose order is it: from the names that outside systems use to the hub's orders. Makes the order when a shop tells of a new one."""
+"""Whose order is it: from outside names to the hub's orders, which are made when a shop tells of a new one."""
 
 from __future__ import annotations
 

@@ -30,11 +30,8 @@ def update_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[
 
 
 def _prepare(field: Any, value: Any, connection: Any) -> Any:
-    if (
-        value is None
-        or type(value) in _AS_IS
-        and not field.is_relation
-        and field.get_internal_type() in _PLAIN
+    if value is None or (
+        type(value) in _AS_IS and not field.is_relation and field.get_internal_type() in _PLAIN
     ):
         return value
     return field.get_db_prep_save(value, connection)
