@@ -258,7 +258,7 @@ GATED_ACTIONS: dict[str, str] = {}
 TEMPLATE_PARTS: list[str] = []
 WIZARD_STEPS: list[str] = []
 # What the steward calls every five seconds: short, repeatable, each its own transaction.
-STEWARD_SWEEPS: list[str] = []
+STEWARD_SWEEPS = ["orders.tasks.sweep"]
 
 UNDO_WINDOW = timedelta(minutes=10)
 BODY_KEPT_FOR = timedelta(days=30)
