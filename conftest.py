@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from django.core.cache import cache
 
 from orders import append_only
 
@@ -10,7 +13,11 @@ from orders import append_only
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
     """Tests that commit end with a flush, which the append-only triggers would refuse."""
+    from django.conf import settings
     from django.test import TransactionTestCase
+
+    # Whitenoise warns when nothing was collected yet, and tests take warnings as errors.
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
     flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
@@ -19,3 +26,11 @@ def pytest_configure() -> None:
             flush(case)
 
     TransactionTestCase._fixture_teardown = flush_with_triggers_lifted  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """No test sees what another one left in the cache of the process."""
+    cache.clear()
+    yield
+    cache.clear()

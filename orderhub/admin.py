@@ -1,11 +1,131 @@
-"""What the admin does not show: pages of other packages that would let code be chosen or secrets be read."""
+"""Users and groups in the admin. Whatever changes here leaves one audit row, and nobody deletes a person."""
 
 from __future__ import annotations
 
-import django_otp.plugins.otp_totp.admin  # noqa: F401
-import django_q.admin  # noqa: F401 - registered by now, so that nothing registers them later
-from django.contrib import admin
-from django_otp.plugins.otp_totp.models import TOTPDevice
-from django_q.models import Failure, OrmQ, Schedule, Success
+from typing import Any
 
-admin.site.unregister([Failure, OrmQ, Schedule, Success, TOTPDevice])
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from orderhub import second_factor
+from orders import (
+    audit,
+    people_admin,  # noqa: F401 - registers contacts, scopes and the audit log
+)
+from orders.access import ROLES, role_label
+from orders.auditing import columns, raw, record_change, record_creation
+
+
+class RecordedAdmin(ModelAdmin):  # type: ignore[misc]
+    """An admin for records of Django's own: each save leaves one audit row."""
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: Any, change: bool) -> None:  # noqa: FBT001
+        with transaction.atomic():
+            before = raw(type(obj)._base_manager.get(pk=obj.pk)) if change else None
+            super().save_model(request, obj, form, change)
+            if before is None:
+                record_creation(obj)
+            else:
+                record_change(obj, before)
+
+    def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
+        with transaction.atomic():
+            audit.record("delete", obj, before=columns(obj))
+            super().delete_model(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # Django's bulk deletion goes past delete_model.
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+
+admin.site.unregister([User, Group])
+
+
+@admin.register(User)
+class HubUserAdmin(RecordedAdmin, UserAdmin):
+    """People. They are deactivated, not deleted: facts and the audit name them."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "first_name", "is_active", "is_staff", "roles", "last_login")
+    list_filter = ("is_active", "is_staff", "groups")
+    change_form_template = "admin/auth/user/hub_change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        reset = self.admin_site.admin_view(self.reset_second_factor)
+        return [
+            path("<int:pk>/reset-second-factor/", reset, name="auth_user_reset_second_factor"),
+            *super().get_urls(),
+        ]
+
+    @admin.display(description=_("Roles"))
+    def roles(self, user: User) -> str:
+        return ", ".join(str(role_label(group.name)) for group in user.groups.all())
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[User]:
+        rows: models.QuerySet[User] = super().get_queryset(request).prefetch_related("groups")
+        return rows
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Only a superuser makes superusers, or gives permissions past the roles."""
+        fixed = tuple(super().get_readonly_fields(request, obj))
+        return fixed if request.user.is_superuser else (*fixed, "is_superuser", "user_permissions", "groups")
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        user = self.get_object(request, id)
+        before = raw(user) if user else {}
+        with transaction.atomic():
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+            if user and request.method == "POST":
+                user.refresh_from_db()
+                record_change(user, before)
+        return response
+
+    @method_decorator(require_POST)
+    def reset_second_factor(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """For a lost phone: the next login sets up a new device."""
+        user = self.get_object(request, str(pk))
+        if user is None or not self.has_change_permission(request, user):
+            raise PermissionDenied("auth.change_user")
+        second_factor.reset(user, reason=request.POST.get("reason", "")[:500])
+        self.message_user(
+            request,
+            gettext("The second factor is reset. The next login sets up a new one."),
+            messages.SUCCESS,
+        )
+        return redirect("admin:auth_user_change", pk)
+
+
+@admin.register(Group)
+class HubGroupAdmin(RecordedAdmin, GroupAdmin):
+    """Roles. Those of the house come from orders/access.py and are shown only; others may be made by hand."""
+
+    list_display = ("label", "name")
+
+    @admin.display(description=_("Role"))
+    def label(self, group: Group) -> str:
+        return str(role_label(group.name))
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not (obj and obj.name in ROLES)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.name in ROLES)

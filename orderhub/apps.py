@@ -21,3 +21,9 @@ class HubAdminConfig(admin_apps.AdminConfig):
 
     default = False
     default_site = "orderhub.site.HubAdminSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from orderhub.site import hide_foreign_records
+
+        hide_foreign_records()

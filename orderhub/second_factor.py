@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import secrets
+from contextlib import suppress
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import segno
 from django import forms
 from django.conf import settings
+from django.core import signing
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -22,6 +26,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_otp import login as confirm_session
 from django_otp import verify_token
+from django_otp.oath import TOTP
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -69,12 +74,29 @@ def enrolled(user: User) -> bool:
     return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
 
 
-@transaction.atomic
-def candidate(user: User) -> TOTPDevice:
-    """The device that the user is about to confirm; the same one until it is confirmed."""
-    device, _made = TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})
-    found: TOTPDevice = device
-    return found
+def new_device(user: User) -> TOTPDevice:
+    """A device with a fresh secret, not stored: looking at the set-up page changes nothing."""
+    return TOTPDevice(user=user, name="app", confirmed=True)
+
+
+def signed_key(device: TOTPDevice) -> str:
+    """The secret for the form's hidden field, of use to this user for an hour."""
+    return signing.dumps(device.key, salt=f"second-factor-{device.user_id}")
+
+
+def proposed_device(user: User, signed: str) -> TOTPDevice:
+    """The device that an earlier page proposed; a new one if the form is too old or not ours."""
+    device = new_device(user)
+    with suppress(signing.BadSignature):
+        device.key = signing.loads(signed, salt=f"second-factor-{user.pk}", max_age=3600)
+    return device
+
+
+def accepts(device: TOTPDevice, code: str) -> bool:
+    """Does the code prove that the app knows the secret? Stores the device if so."""
+    proof = TOTP(device.bin_key, device.step, device.t0, device.digits)
+    proof.time = time()
+    return code.isdigit() and proof.verify(int(code), device.tolerance) and device.verify_token(code)
 
 
 def qr_svg(device: TOTPDevice) -> SafeString:
@@ -166,10 +188,10 @@ def enrol(request: HttpRequest, site: AdminSite) -> HttpResponse:
         return redirect("admin:login")
     if enrolled(user):
         return redirect("admin:second_factor")
-    device = candidate(user)
+    device = proposed_device(user, request.POST.get("key", ""))
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        if device.verify_token(form.cleaned_data["code"]):
+        if accepts(device, form.cleaned_data["code"]):
             return _enrolled(request, site, user, device)
         form.add_error(
             "code", _("This code does not fit. Check the clock of your phone and enter the code shown now.")
@@ -177,21 +199,18 @@ def enrol(request: HttpRequest, site: AdminSite) -> HttpResponse:
     return _page(
         request, site, "second_factor_enrol", form=form, title=_("Set up the second factor"), qr=qr_svg(device),
         secret=_spelled(device),
+        key=signed_key(device),
     )  # fmt: skip
 
 
 def _spelled(device: TOTPDevice) -> str:
     """The secret in base32, in groups of four, for whoever cannot scan."""
-    import base64
-
     text = base64.b32encode(device.bin_key).decode().rstrip("=")
     return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def _enrolled(request: HttpRequest, site: AdminSite, user: User, device: TOTPDevice) -> HttpResponse:
     with transaction.atomic():
-        device.confirmed = True
-        device.save()
         codes = renew_recovery_codes(user)
         with audit.acting(actor=user, way="admin"):
             audit.record("enrol_second_factor", user)

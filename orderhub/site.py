@@ -140,6 +140,19 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         )
 
 
+# Other packages register their own tables. Some are dangerous there (a queue's schedule names any function to run),
+# some are secrets (second factors), none is for this house's staff.
+APPS_SHOWN = frozenset({"orders", "integrations", "exceptions", "promises", "insights", "auth"})
+
+
+def hide_foreign_records() -> None:
+    from django.contrib import admin
+
+    foreign = [model for model in admin.site._registry if model._meta.app_label not in APPS_SHOWN]
+    for model in foreign:
+        admin.site.unregister(model)
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's side bar for this person."""
     from django.contrib import admin
