@@ -89,6 +89,13 @@ class Checker:
             elif near := near_to(name, known):
                 self.wrong(name, f"is not a field; did you mean {near}?")
 
+    def refuse_unknown(self, known: Iterable[str]) -> None:
+        """For small objects, where a name that is passed over would change what the rest means."""
+        known = tuple(known)
+        for name in self.item:
+            if name not in known:
+                self.wrong(name[:120], f"is not a field; there are {', '.join(known)}")
+
     def finish(self) -> None:
         if self.problems:
             raise Untranslatable(self.problems)
@@ -279,7 +286,7 @@ def read_fact(item: object, *, key: str = "", shop: str = "") -> FactItem:
     data = check.take("data", read_data, {})
     if kind:
         _check_level(check, kind, has_lines=bool(lines), has_parcel=bool(parcel))
-        _check_data_of(check, kind, data)
+        _check_data_of(check, kind)
     check.finish()
     if not parcel and FACT_KINDS[kind].level == Level.PARCEL:
         parcel = order.waybill
@@ -303,19 +310,23 @@ def _check_level(check: Checker, kind: str, *, has_lines: bool, has_parcel: bool
         check.wrong("parcel", f"{kind} is not about a parcel; leave parcel out")
 
 
-def _check_data_of(check: Checker, kind: str, data: Item) -> None:
-    if kind == "date.confirmed" and "date" not in data:
-        check.wrong("data.date", "is missing: the date that was confirmed, like 2026-03-01")
-    if kind == "fact.retracted" and "fact" not in data:
-        check.wrong(
-            "data.fact", 'is missing: the fact to take back, like {"key": "pick-7781", "kind": "pick.done"}'
-        )
+# What a kind cannot do without, and how it looks.
+NEEDED = {
+    "date.confirmed": ("date", "the date that was confirmed, like 2026-03-01"),
+    "fact.retracted": ("fact", 'the fact to take back, like {"key": "pick-7781", "kind": "pick.done"}'),
+}
+
+
+def _check_data_of(check: Checker, kind: str) -> None:
+    given = check.item.get("data")
+    if kind in NEEDED and NEEDED[kind][0] not in (given if isinstance(given, Mapping) else {}):
+        check.wrong(f"data.{NEEDED[kind][0]}", f"is missing: {NEEDED[kind][1]}")
 
 
 def read_ref(value: object, *, shop: str = "") -> OrderRef:
     """Which order is meant: by exactly one of external_id (with shop), number and waybill."""
     check = Checker(as_mapping(value), ".")
-    check.refuse_typos(REF_FIELDS)
+    check.refuse_unknown(REF_FIELDS)
     named = [name for name in ("external_id", "number", "waybill") if check.item.get(name) is not None]
     if len(named) != 1:
         check.wrong("", "needs exactly one of shop with external_id, number, waybill")
@@ -343,7 +354,7 @@ def read_fact_lines(value: object) -> tuple[tuple[str, Decimal | None], ...]:
     problems: list[Problem] = []
     for position, line in enumerate(as_list(value)):
         check = Checker(line if isinstance(line, Mapping) else {}, f"[{position}].")
-        check.refuse_typos(FACT_LINE_FIELDS)
+        check.refuse_unknown(FACT_LINE_FIELDS)
         sku = check.take("sku", as_id(MAX_SKU), "", required=True)
         if sku in found:
             check.wrong("sku", f"{sku} is named twice; add the quantities up")
@@ -396,7 +407,7 @@ def plain(value: object, depth: int, left: list[int]) -> object:
 def _retracted(value: object) -> dict[str, str]:
     """The fact that is taken back. Its source is always the one that takes it back: nobody unsays for others."""
     check = Checker(as_mapping(value), ".")
-    check.refuse_typos(("key", "kind"))
+    check.refuse_unknown(("key", "kind"))
     named = {"key": check.take("key", as_key, "", required=True), "kind": check.take("kind", as_kind, "")}
     check.finish()
     return {name: one for name, one in named.items() if one}
@@ -467,7 +478,7 @@ def _order_values(check: Checker) -> dict[str, Any]:
 
 def read_contact(value: object) -> Person | None:
     check = Checker(as_mapping(value), ".")
-    check.refuse_typos(CONTACT_FIELDS)
+    check.refuse_unknown(CONTACT_FIELDS)
     found = {name: check.take(name, as_text(200), "") for name in CONTACT_FIELDS}
     check.finish()
     person: Person = {name: text for name, text in found.items() if text}  # type: ignore[assignment]

@@ -22,7 +22,7 @@ class Bucket:
     filled_at: float
 
 
-_buckets: dict[int, Bucket] = {}
+_buckets: dict[str, Bucket] = {}
 
 
 class TokenThrottle(BaseThrottle):
@@ -33,16 +33,16 @@ class TokenThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.auth is None:
             return True
-        self.seconds = take(request.auth.pk, settings.API_REQUESTS_PER_MINUTE, time.monotonic())
+        self.seconds = take(request.auth.digest, settings.API_REQUESTS_PER_MINUTE, time.monotonic())
         return self.seconds == 0.0
 
     def wait(self) -> float:
         return self.seconds
 
 
-def take(token_id: int, per_minute: int, moment: float) -> float:
+def take(token: str, per_minute: int, moment: float) -> float:
     """Take one request out of the token's bucket. 0, or after how many seconds there will be one."""
-    bucket = _buckets.setdefault(token_id, Bucket(per_minute, moment))
+    bucket = _buckets.setdefault(token, Bucket(per_minute, moment))
     per_second = per_minute / 60
     bucket.left = min(per_minute, bucket.left + (moment - bucket.filled_at) * per_second)
     bucket.filled_at = moment

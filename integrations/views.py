@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.conf import settings
@@ -23,10 +22,9 @@ from orders.api import error_body
 
 SECRET_NAME = "webhook"  # noqa: S105 - the name under which a connection keeps its secrets
 # A stranger who knocks a thousand times a second must not cost a thousand writes.
-FAILURE_NOTED_EVERY = 10.0
+FAILURE_NOTED_EVERY = timedelta(seconds=10)
 
 _refused: Counter[str] = Counter()
-_noted: dict[int, float] = {}
 
 
 # No cookie stands for anything here: the signature over the raw body is the proof.
@@ -101,10 +99,9 @@ def _nobodys_secret() -> str:
 def _note_refusal(connection: Connection, refusal: SignatureRefused, at: datetime) -> None:
     """Let the operator see it on the connection: how many, and why the last one."""
     _refused[connection.slug] += 1
-    moment = time.monotonic()
-    if moment - _noted.get(connection.pk, -FAILURE_NOTED_EVERY) < FAILURE_NOTED_EVERY:
+    # In the future counts as long ago: clocks are set back.
+    if connection.failed_at is not None and abs(at - connection.failed_at) < FAILURE_NOTED_EVERY:
         return
-    _noted[connection.pk] = moment
     count = _refused[connection.slug]
     failure = f"{count} webhooks refused since this process began; the last: {refusal}"
     # Not a change that anybody made: past the audit on purpose.
