@@ -1,0 +1,549 @@
+"""What a field mapping's definition may say: checked row by row with plain words, then compiled once into readers."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.utils.translation import gettext as _
+
+from integrations.canonical import FOLDED, HUB_FIELDS, Mode, Problem
+from integrations.mapping.paths import BadPath, Getter, by_expression, by_path
+from integrations.mapping.transforms import (
+    BY_KIND,
+    DEFAULT_ZONE,
+    TRANSFORMS,
+    Refused,
+    Step,
+    clean_text,
+    shown,
+)
+from orders.stages import FACT_KINDS, Level
+
+VERSION = 1
+RECORDS = ("order", "status")
+MAX_BYTES = 200_000
+ROOT_KEYS = frozenset({"version", "record", "timezone", "fields", "status", "facts", "group_rows", "note"})
+FIELD_KEYS = frozenset(
+    {
+        "path",
+        "jmespath",
+        "constant",
+        "transform",
+        "values",
+        "default",
+        "mode",
+        "format",
+        "timezone",
+        "separator",
+        "decimal",
+    }
+)
+STATUS_KEYS = FIELD_KEYS - {"mode", "default"} | {"at", "parcel", "repeats"}
+FACT_KEYS = frozenset({"kind", "at", "parcel", "lines", "data"})
+# Which order a record of kind "status" is about: the first of these that has a value.
+ORDER_NAMES = ("external_id", "number", "waybill")
+LINE = "lines[]."
+CONTACT = "contact."
+# The widths of the columns behind the fields (orders/models.py), so that a long value is refused here, by name.
+WIDTHS = {
+    "external_id": 64, "number": 20, "waybill": 40, "parcel": 40, "currency": 3, "customer": 64, "customer_name": 120,
+    "warehouse": 40, "region": 40, "country": 2, "remark": 5000, "lines[].sku": 80, "lines[].name": 200, "lines[].unit": 20,
+}  # fmt: skip
+DECIMALS = {"total": 2, "lines[].price": 4, "lines[].qty": 3}
+CHOICES = {"payment_terms": ("prepaid", "credit"), "invoice": ("required", "exempt")}
+IDS = frozenset({"external_id", "number", "waybill", "parcel", "lines[].sku", "customer", "warehouse"})
+LARGEST = Decimal(10) ** 10
+
+
+class BadDefinition(Exception):
+    """The definition cannot be used. Carries every problem found, each with the place in the definition."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.error}" for problem in problems))
+        self.problems = problems
+
+
+class Unmapped(Exception):
+    """A value that the field's value map does not know."""
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self.value = value
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads one field: finds the value, transforms it, maps it, checks it against the column behind it."""
+
+    name: str
+    kind: str
+    get: Getter
+    steps: tuple[Step, ...] = ()
+    default: Any = None
+    mode: str = ""
+    required: bool = False
+
+    def read(self, record: Mapping[str, Any]) -> Any:
+        return self.refine(self.get(record))
+
+    def refine(self, value: Any) -> Any:
+        """The finished value; the default (or None) if there is none. Raises Refused or Unmapped."""
+        for step in self.steps:
+            if value is None or value == "":
+                return self.default
+            value = step(value)
+        if value is None or value == "" or value == []:
+            return self.default
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReader:
+    value: Reader
+    kinds: Mapping[str, tuple[str, ...]]
+    at: Reader | None
+    parcel: Reader | None
+    repeats: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactReader:
+    kind: str
+    at: Reader
+    parcel: Reader | None
+    sku: Reader | None
+    qty: Reader | None
+    data: tuple[Reader, ...]
+
+
+@dataclass(slots=True)
+class Compiled:
+    """A definition ready to read records."""
+
+    record: str = "order"
+    grouped: bool = False
+    fields: dict[str, Reader] = field(default_factory=dict)
+    contact: list[Reader] = field(default_factory=list)
+    lines: dict[str, Reader] = field(default_factory=dict)
+    modes: dict[str, str] = field(default_factory=dict)
+    status: StatusReader | None = None
+    facts: list[FactReader] = field(default_factory=list)
+
+
+def check(definition: object) -> list[Problem]:
+    """Every problem of a definition, in the order of its text; [] if it can be used."""
+    return _Checker().check(definition)[1]
+
+
+def compiled(definition: Mapping[str, Any]) -> Compiled:
+    """The definition ready for use; compiled once for equal definitions.
+
+    Raises BadDefinition with every problem found.
+    """
+    # marshal is the fastest exact key for a small JSON tree: a mapping is looked up for every single record.
+    return _compiled(marshal.dumps(dict(definition), 2))
+
+
+@lru_cache(maxsize=128)
+def _compiled(frozen: bytes) -> Compiled:
+    result, problems = _Checker().check(marshal.loads(frozen))  # noqa: S302 - our own bytes, made a line above
+    if problems:
+        raise BadDefinition(problems)
+    return result
+
+
+class _Checker:
+    """Walks a definition once, building readers and collecting problems."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.zone = DEFAULT_ZONE
+        self.is_order = True
+
+    def say(self, place: str, error: str) -> None:
+        self.problems.append(Problem(place, error))
+
+    def check(self, definition: object) -> tuple[Compiled, list[Problem]]:
+        result = Compiled()
+        if not isinstance(definition, dict):
+            self.say(
+                "definition",
+                _("A definition is a JSON object: {…}. See docs/field-mapping.md for a full example."),
+            )
+            return result, self.problems
+        if len(str(definition)) > MAX_BYTES:
+            self.say("definition", _("A definition has at most %(limit)d characters.") % {"limit": MAX_BYTES})
+            return result, self.problems
+        self._root(definition, result)
+        self._fields(definition.get("fields", {}), result)
+        self._status(definition.get("status"), result)
+        self._facts(definition.get("facts", []), result)
+        self._required(result)
+        return result, self.problems
+
+    def _root(self, definition: dict[str, Any], result: Compiled) -> None:
+        self._no_others("", definition, ROOT_KEYS)
+        if definition.get("version") != VERSION:
+            self.say("version", _("Expected %(version)d.") % {"version": VERSION})
+        result.record = definition.get("record", "order")
+        if result.record not in RECORDS:
+            self.say("record", _("Expected one of: %(names)s.") % {"names": ", ".join(RECORDS)})
+        self.is_order = result.record == "order"
+        result.grouped = definition.get("group_rows", False)
+        if not isinstance(result.grouped, bool):
+            self.say("group_rows", _("Expected true or false."))
+        zone = definition.get("timezone", DEFAULT_ZONE)
+        if self._zone_known("timezone", zone):
+            self.zone = zone
+
+    def _zone_known(self, place: str, name: object) -> bool:
+        try:
+            ZoneInfo(str(name))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.say(
+                place,
+                _("“%(name)s” is not a time zone. Expected a name such as Asia/Shanghai.")
+                % {"name": shown(name)},
+            )
+            return False
+        return True
+
+    def _no_others(self, place: str, row: Mapping[str, Any], known: frozenset[str]) -> None:
+        for name in row:
+            if name not in known:
+                self.say(
+                    f"{place}.{name}".lstrip("."),
+                    _("Unknown name. Expected one of: %(names)s.") % {"names": ", ".join(sorted(known))},
+                )
+
+    def _fields(self, rows: object, result: Compiled) -> None:
+        if not isinstance(rows, dict):
+            self.say("fields", _("Expected an object: hub field -> where it comes from."))
+            return
+        known = HUB_FIELDS.keys() if result.record == "order" else ORDER_NAMES
+        for name, row in rows.items():
+            if name not in known:
+                self.say(
+                    f"fields.{name}",
+                    _("orderhub has no field of this name. Expected one of: %(names)s.")
+                    % {"names": ", ".join(known)},
+                )
+                continue
+            reader = self._reader(f"fields.{name}", name, row)
+            if reader is not None:
+                self._place(name, reader, result)
+
+    def _place(self, name: str, reader: Reader, result: Compiled) -> None:
+        if name.startswith(LINE):
+            result.lines[name.removeprefix(LINE)] = reader
+            self._mode("lines", name, reader, result)
+        elif name.startswith(CONTACT):
+            result.contact.append(reader)
+            self._mode("contact", name, reader, result)
+        else:
+            result.fields[name] = reader
+            if name in FOLDED:
+                self._mode(name, name, reader, result)
+            elif reader.mode:
+                self.say(f"fields.{name}.mode", _("This field says which order is meant; it has no mode."))
+
+    def _mode(self, target: str, name: str, reader: Reader, result: Compiled) -> None:
+        if reader.mode == Mode.APPEND and reader.kind != "text":
+            self.say(f"fields.{name}.mode", _("Only text can be appended to."))
+        elif reader.mode and result.modes.setdefault(target, reader.mode) != reader.mode:
+            self.say(
+                f"fields.{name}.mode", _("All fields of “%(target)s” share one mode.") % {"target": target}
+            )
+
+    def _required(self, result: Compiled) -> None:
+        if result.record == "status":
+            if not result.fields:
+                self.say(
+                    "fields",
+                    _("A status record names its order: give one of %(names)s.")
+                    % {"names": ", ".join(ORDER_NAMES)},
+                )
+            if result.status is None and not result.facts:
+                self.say("facts", _("A status record reports something: give “status” or “facts”."))
+            return
+        if any(problem.field == "fields" for problem in self.problems):
+            return
+        present = result.fields.keys() | {LINE + name for name in result.lines}
+        for name, row in HUB_FIELDS.items():
+            if (
+                row.required
+                and name not in present
+                and not any(p.field.startswith(f"fields.{name}") for p in self.problems)
+            ):
+                self.say(
+                    f"fields.{name}",
+                    _("This field is required: say where “%(label)s” comes from.") % {"label": row.label},
+                )
+
+    # One field.
+
+    def _reader(
+        self,
+        place: str,
+        name: str,
+        row: object,
+        *,
+        kind: str = "",
+        known: frozenset[str] = FIELD_KEYS,
+        raw: bool = False,
+    ) -> Reader | None:
+        """The reader of one row of the definition; None after saying what is wrong. raw: no value map, no final kind."""
+        if not isinstance(row, dict):
+            self.say(place, _('Expected an object such as {"path": "column"}.'))
+            return None
+        before = len(self.problems)
+        self._no_others(place, row, known)
+        getter = self._getter(place, row)
+        hub = HUB_FIELDS.get(name)
+        kind = kind or ("id" if name in IDS else hub.kind if hub else "text")
+        steps = self._steps(place, row)
+        values = None if raw else self._values(place, row)
+        if values is not None:
+            steps.append(_lookup(values))
+        if len(self.problems) > before or getter is None:
+            return None
+        steps += [TRANSFORMS[BY_KIND[kind]](row, self.zone), _fits(name, kind)]
+        default = self._default(place, row, steps)
+        return Reader(
+            name,
+            kind,
+            getter,
+            tuple(steps),
+            default,
+            row.get("mode", ""),
+            bool(hub and hub.required and self.is_order),
+        )
+
+    def _getter(self, place: str, row: dict[str, Any]) -> Getter | None:
+        given = [name for name in ("path", "jmespath", "constant") if name in row]
+        if len(given) != 1:
+            self.say(place, _("Give exactly one of: path, jmespath, constant."))
+            return None
+        value = row[given[0]]
+        if given[0] == "constant":
+            return lambda _record: value
+        if not isinstance(value, str):
+            self.say(f"{place}.{given[0]}", _("Expected text."))
+            return None
+        try:
+            return by_path(value) if given[0] == "path" else by_expression(value)
+        except BadPath as error:
+            self.say(f"{place}.{given[0]}", str(error))
+            return None
+
+    def _steps(self, place: str, row: dict[str, Any]) -> list[Step]:
+        self._options(place, row)
+        given = row.get("transform", [])
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(names, list):
+            self.say(f"{place}.transform", _("Expected a name or a list of names."))
+            return []
+        steps = []
+        for name in names:
+            if not isinstance(name, str) or name not in TRANSFORMS:
+                self.say(
+                    f"{place}.transform",
+                    _("There is no transform “%(name)s”. Expected one of: %(names)s.")
+                    % {"name": shown(name), "names": ", ".join(TRANSFORMS)},
+                )
+            elif not any(p.field.startswith(place) for p in self.problems):
+                steps.append(TRANSFORMS[name](row, self.zone))
+        return steps
+
+    def _options(self, place: str, row: dict[str, Any]) -> None:
+        if "timezone" in row:
+            self._zone_known(f"{place}.timezone", row["timezone"])
+        forms = row.get("format", [])
+        for form in [forms] if isinstance(forms, str) else forms if isinstance(forms, list) else [None]:
+            if not isinstance(form, str) or not (
+                "%" in form or form in ("iso", "excel", "epoch", "epoch_ms")
+            ):
+                self.say(
+                    f"{place}.format",
+                    _(
+                        "Expected a form such as %%Y-%%m-%%d %%H:%%M:%%S, or iso, excel, epoch, epoch_ms; or a list of them."
+                    ),
+                )
+        if "mode" in row and row["mode"] not in list(Mode):
+            self.say(f"{place}.mode", _("Expected one of: %(names)s.") % {"names": ", ".join(Mode)})
+        if "separator" in row and not (isinstance(row["separator"], str) and row["separator"]):
+            self.say(f"{place}.separator", _("Expected text."))
+        if "decimal" in row and row["decimal"] not in (".", ","):
+            self.say(f"{place}.decimal", _("Expected “.” or “,”."))
+
+    def _values(self, place: str, row: dict[str, Any]) -> dict[str, Any] | None:
+        if "values" not in row:
+            return None
+        values = row["values"]
+        if not isinstance(values, dict) or not values:
+            self.say(f"{place}.values", _("Expected an object: outside value -> hub value."))
+            return None
+        return {name.strip(): value for name, value in values.items()}
+
+    def _default(self, place: str, row: dict[str, Any], steps: list[Step]) -> Any:
+        if row.get("default") in (None, ""):
+            return None
+        value = row["default"]
+        try:
+            # The default is already a hub value: only the last two steps (kind and width) apply.
+            for step in steps[-2:]:
+                value = step(value)
+        except Refused as refusal:
+            self.say(f"{place}.default", str(refusal))
+        return value
+
+    # Status and facts.
+
+    def _status(self, row: object, result: Compiled) -> None:
+        if row is None:
+            return
+        if not isinstance(row, dict) or not isinstance(row.get("values"), dict):
+            self.say(
+                "status",
+                _('Expected an object with "path" and "values": outside status -> list of fact kinds.'),
+            )
+            return
+        kinds = {
+            str(value).strip(): self._kinds(f"status.values.{value}", names)
+            for value, names in row["values"].items()
+        }
+        value = self._reader("status", "status", row, known=STATUS_KEYS, raw=True)
+        at = self._reader("status.at", "status.at", row["at"], kind="time") if "at" in row else None
+        parcel = self._reader("status.parcel", "parcel", row["parcel"]) if "parcel" in row else None
+        if value is not None:
+            label = str(row.get("path") or row.get("jmespath") or "status")[:120]
+            result.status = StatusReader(value, kinds, at, parcel, row.get("repeats") is True, label)
+
+    def _kinds(self, place: str, names: object) -> tuple[str, ...]:
+        if not isinstance(names, list):
+            self.say(place, _("Expected a list of fact kinds; [] for a status that says nothing."))
+            return ()
+        for name in names:
+            self._kind(place, name)
+        return tuple(str(name) for name in names)
+
+    def _kind(self, place: str, name: object) -> None:
+        if not isinstance(name, str) or name not in FACT_KINDS:
+            self.say(
+                place,
+                _("“%(name)s” is not a kind of fact. See docs/field-mapping.md for the list.")
+                % {"name": shown(name)},
+            )
+        elif name in ("order.placed", "order.changed", "status.unknown", "fact.retracted"):
+            self.say(place, _("“%(name)s” is made by orderhub itself.") % {"name": name})
+
+    def _facts(self, rows: object, result: Compiled) -> None:
+        if not isinstance(rows, list):
+            self.say("facts", _("Expected a list of facts."))
+            return
+        for number, row in enumerate(rows):
+            self._fact(f"facts[{number}]", row, result)
+
+    def _fact(self, place: str, row: object, result: Compiled) -> None:
+        if not isinstance(row, dict):
+            self.say(
+                place, _('Expected an object such as {"kind": "payment.received", "at": {"path": "paid"}}.')
+            )
+            return
+        self._no_others(place, row, FACT_KEYS)
+        kind = row.get("kind")
+        self._kind(f"{place}.kind", kind)
+        at = self._reader(f"{place}.at", "at", row.get("at"), kind="time")
+        parcel = self._reader(f"{place}.parcel", "parcel", row["parcel"]) if "parcel" in row else None
+        sku, qty = self._fact_lines(place, row)
+        data = [self._reader(f"{place}.data.{name}", name, each) for name, each in _rows(row.get("data"))]
+        if (
+            kind in FACT_KINDS
+            and sku is not None
+            and FACT_KINDS[str(kind)].level not in (Level.LINE, Level.ANY)
+        ):
+            self.say(f"{place}.lines", _("Facts of this kind do not hang on lines."))
+        if at is not None:
+            result.facts.append(FactReader(str(kind), at, parcel, sku, qty, tuple(filter(None, data))))
+
+    def _fact_lines(self, place: str, row: dict[str, Any]) -> tuple[Reader | None, Reader | None]:
+        lines = row.get("lines")
+        if lines is None:
+            return None, None
+        if not isinstance(lines, dict) or "sku" not in lines or lines.keys() - {"sku", "qty"}:
+            self.say(f"{place}.lines", _('Expected {"sku": {...}, "qty": {...}}; qty may be left out.'))
+            return None, None
+        qty = self._reader(f"{place}.lines.qty", "lines[].qty", lines["qty"]) if "qty" in lines else None
+        return self._reader(f"{place}.lines.sku", "lines[].sku", lines["sku"]), qty
+
+
+def _rows(value: object) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _lookup(values: Mapping[str, Any]) -> Step:
+    def look_up(value: Any) -> Any:
+        text = clean_text(value)
+        if text in values:
+            return values[text]
+        raise Unmapped(text)
+
+    return look_up
+
+
+def _fits(name: str, kind: str) -> Step:
+    """The check against the column behind the field."""
+    if kind in ("text", "id"):
+        return _fits_text(WIDTHS.get(name, 300), CHOICES.get(name))
+    if kind in ("number", "money"):
+        return _fits_number(name)
+    return lambda value: value
+
+
+def _fits_text(width: int, choices: tuple[str, ...] | None) -> Step:
+    def fit(value: Any) -> Any:
+        # A zero byte is refused by PostgreSQL only once the row is written.
+        if len(value) > width or "\x00" in value:
+            raise Refused(
+                _("“%(value)s” does not fit: at most %(width)d characters, no control signs.")
+                % {"value": shown(value), "width": width}
+            )
+        if choices and value not in choices:
+            raise Refused(
+                _("“%(value)s” is not one of: %(names)s. Give the field a value map.")
+                % {"value": shown(value), "names": ", ".join(choices)}
+            )
+        return value
+
+    return fit
+
+
+def _fits_number(name: str) -> Step:
+    places = DECIMALS.get(name, 4)
+
+    def fit(value: Decimal) -> Any:
+        if abs(value) >= LARGEST or -int(value.normalize().as_tuple().exponent) > places:
+            raise Refused(
+                _("%(value)s does not fit: below 10,000,000,000 and at most %(places)d decimals.")
+                % {"value": shown(value), "places": places}
+            )
+        if name == "lines[].qty" and value <= 0:
+            raise Refused(_("A quantity is more than 0."))
+        if name == "stars":
+            return _stars(value)
+        return value
+
+    return fit
+
+
+def _stars(value: Decimal) -> int:
+    if value != int(value) or not 0 <= value <= 5:
+        raise Refused(_("Stars are a whole number from 0 to 5."))
+    return int(value)
