@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
@@ -11,6 +12,20 @@ from rest_framework import serializers
 from orders.api import refusals
 from orders.contacts import FIELDS as CONTACT_FIELDS
 from orders.stages import FACT_KINDS
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "integrations.tokens.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "Authorization: Token, a blank, and the token that the admin showed once.",
+        }
+
 
 DECIMAL = r"^[0-9]{1,11}(\.[0-9]{1,4})?$"
 
@@ -201,4 +216,43 @@ ORDERS: dict[str, Any] = {
             },
         )
     ],
+}
+
+
+class PushSerializer(serializers.Serializer[Any]):
+    type = serializers.CharField(help_text="order.created, order.updated, or a kind of fact, like pick.done.")
+    timestamp = serializers.DateTimeField(help_text="When it happened, with offset.")
+    data = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.JSONField(),
+        help_text="An order or a fact as the API takes it; with a field mapping, whatever the mapping reads.",
+    )
+
+
+class PushedSerializer(serializers.Serializer[Any]):
+    result = serializers.ChoiceField(choices=["accepted", "duplicate"])
+
+
+def _header(name: str, description: str) -> OpenApiParameter:
+    return OpenApiParameter(
+        name, OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, description=description
+    )
+
+
+PUSH: dict[str, Any] = {
+    "operation_id": "push",
+    "summary": "Push a signed message",
+    "description": "The Standard Webhooks format. The address names the connection, the signature proves the sender.",
+    "tags": ["webhooks"],
+    "auth": [],
+    "parameters": [
+        _header("webhook-id", "The message's own name, the same on every attempt."),
+        _header("webhook-timestamp", "UNIX seconds of this attempt; at most 5 minutes off."),
+        _header("webhook-signature", "v1,<base64 HMAC-SHA256> or v1a,<base64 ed25519> of id.timestamp.body."),
+    ],
+    "request": {"application/json": PushSerializer},
+    "responses": {
+        202: OpenApiResponse(PushedSerializer, description="Stored; it is read soon."),
+        200: OpenApiResponse(PushedSerializer, description="Known already."),
+        **refusals(400, 401, 404, 405, 409, 410, 413),
+    },
 }

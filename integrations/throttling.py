@@ -13,6 +13,8 @@ from rest_framework.throttling import BaseThrottle
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
+from integrations.models import ApiToken
+
 
 @dataclass(slots=True)
 class Bucket:
@@ -31,7 +33,7 @@ class TokenThrottle(BaseThrottle):
     seconds = 0.0
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        if request.auth is None:
+        if not isinstance(request.auth, ApiToken):
             return True
         self.seconds = take(request.auth.digest, settings.API_REQUESTS_PER_MINUTE, time.monotonic())
         return self.seconds == 0.0

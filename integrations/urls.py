@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from integrations.api import Facts, Orders, nothing_here
-from integrations.views import receive_webhook
+from integrations.views import Webhook
 
 urlpatterns = [
     path("api/v1/facts/", Facts.as_view(), name="api-facts"),
@@ -12,6 +12,6 @@ urlpatterns = [
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
     path("", include("orders.urls")),
-    path("hooks/<str:slug>/", receive_webhook, name="webhook"),
+    path("hooks/<str:slug>/", Webhook.as_view(), name="webhook"),
     re_path(r"^api/(?P<rest>.*)$", nothing_here),
 ]

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.timezone import now
-from django.views.decorators.csrf import csrf_exempt
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from integrations import inbox, signatures
+from integrations.api_schema import PUSH
 from integrations.bodies import BadBody, read_body, text_of
 from integrations.inbox import Arrival
 from integrations.models import Connection
 from integrations.signatures import SignatureRefused, Signed
-from orders.api import error_body
+from orders.api import HubView, Refused
 
 SECRET_NAME = "webhook"  # noqa: S105 - the name under which a connection keeps its secrets
 # A stranger who knocks a thousand times a second must not cost a thousand writes.
@@ -27,38 +31,44 @@ FAILURE_NOTED_EVERY = timedelta(seconds=10)
 _refused: Counter[str] = Counter()
 
 
-# No cookie stands for anything here: the signature over the raw body is the proof.
-@csrf_exempt
-def receive_webhook(request: HttpRequest, slug: str) -> HttpResponse:
+class Webhook(HubView):
+    """No cookie and no token stand for anything here: the signature over the raw body is the proof."""
+
+    authentication_classes: Sequence[Any] = []
+    permission_classes: Sequence[Any] = []
+    throttle_classes: Sequence[Any] = []
+    http_method_names = ["post"]
+
+    @extend_schema(**PUSH)
+    def post(self, request: Request, slug: str) -> Response:
+        at = now()
+        try:
+            body = read_body(request._request)
+            return _receive(slug, _signed(request, body), at)
+        except BadBody as error:
+            raise Refused(error.status, error.code, str(error)) from error
+
+
+def _receive(slug: str, signed: Signed, at: datetime) -> Response:
     """202 for a new message, 200 for one that is known; nothing is kept of one whose signature does not fit."""
-    if request.method != "POST":
-        response = _error(405, "method_not_allowed", "Webhooks are sent with POST.")
-        response["Allow"] = "POST"
-        return response
-    at = now()
-    try:
-        body = read_body(request)
-    except BadBody as error:
-        return _error(error.status, error.code, str(error))
-    connection = Connection.objects.select_related("shop").filter(slug=slug).first()
+    connection = Connection.objects.filter(slug=slug).first()
     if connection is not None and not connection.is_active:
-        return _error(410, "switched_off", "This connection is switched off; stop sending.")
+        raise Refused(410, "switched_off", "This connection is switched off; stop sending.")
     known = connection.secrets().get(SECRET_NAME, []) if connection is not None else []
-    signed = _signed(request, body)
     try:
         # An address that does not exist costs the same time, so that nobody can find out names by it.
         signatures.check(signed, known or [_nobodys_secret()], at, settings.WEBHOOK_TOLERANCE)
     except SignatureRefused as refusal:
         if connection is None or not known:
-            return _error(404, "not_found", "There is no webhook at this address.")
+            raise Refused(404, "not_found", "There is no webhook at this address.") from refusal
         _note_refusal(connection, refusal, at)
-        return _error(401, refusal.code, str(refusal))
-    if connection is None:
-        return _error(404, "not_found", "There is no webhook at this address.")
+        raise Refused(401, refusal.code, str(refusal)) from refusal
+    if connection is None or not known:
+        raise Refused(404, "not_found", "There is no webhook at this address.")
     return _put_down(connection, signed, at)
 
 
-def _signed(request: HttpRequest, body: bytes) -> Signed:
+def _signed(request: Request, body: bytes) -> Signed:
     headers = request.headers
     return Signed(
         message_id=headers.get("webhook-id", ""),
@@ -68,27 +78,19 @@ def _signed(request: HttpRequest, body: bytes) -> Signed:
     )
 
 
-def _put_down(connection: Connection, signed: Signed, at: datetime) -> HttpResponse:
+def _put_down(connection: Connection, signed: Signed, at: datetime) -> Response:
     if problem := inbox.key_problem(signed.message_id):
-        return _error(400, "bad_id", f"webhook-id {problem}.", "webhook-id")
-    try:
-        text = text_of(signed.body)
-    except BadBody as error:
-        return _error(error.status, error.code, str(error))
+        raise Refused(400, "bad_id", f"webhook-id {problem}.", "webhook-id")
+    text = text_of(signed.body)
     arrival = Arrival(signed.message_id, "webhook", text, inbox.digest_of(text))
     receipt = inbox.receive(connection, [arrival], at)[0]
     if receipt.result == inbox.REFUSED:
-        return _error(
+        raise Refused(
             409,
             "id_reused",
             "This webhook-id came with another body before. Both were kept; give each its own id.",
         )
-    is_new = receipt.result == inbox.ACCEPTED
-    return JsonResponse({"result": receipt.result}, status=202 if is_new else 200)
-
-
-def _error(status: int, code: str, detail: str, field: str = "") -> HttpResponse:
-    return JsonResponse(error_body(code, detail, field), status=status)
+    return Response({"result": receipt.result}, status=202 if receipt.result == inbox.ACCEPTED else 200)
 
 
 @lru_cache(maxsize=1)

@@ -220,6 +220,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"StepEnum": "orders.stages.Step"},
 }
 
 # Background work. The queue only says "work is waiting": what must happen stands in our own rows (docs/data-flow.md).
@@ -250,7 +251,7 @@ STEWARD_BEAT_EVERY = timedelta(seconds=env.number("ORDERHUB_BEAT_SECONDS", 10, a
 STEWARD_BEAT_LIMIT = timedelta(seconds=env.number("ORDERHUB_BEAT_LIMIT_SECONDS", 90, at_least=1))
 
 # Who reacts to a recorded order event, in this order. Each writes rows only, in a savepoint of its own.
-ORDER_EVENT_PIPELINE = ["orders.todos.observe"]
+ORDER_EVENT_PIPELINE = ["orders.todos.observe", "orders.steps.observe"]
 # Panels of the order's page, in order: dotted paths of functions (order, request) -> dict with title, template, context; or None.
 ORDER_PANELS: list[str] = []
 # Actions that need a second person, and the gate that gives it. Empty until a gate is installed.
@@ -261,6 +262,8 @@ WIZARD_STEPS: list[str] = []
 STEWARD_SWEEPS = ["orders.tasks.sweep"]
 
 UNDO_WINDOW = timedelta(minutes=10)
+# Who knows what a step has brought about outside, in words: functions (order, step, facts) -> text; "" = nothing yet.
+STEP_EFFECTS: list[str] = []
 BODY_KEPT_FOR = timedelta(days=30)
 FAILED_BODY_KEPT_FOR = timedelta(days=90)
 IDEMPOTENCY_KEPT_FOR = timedelta(days=7)

@@ -8,13 +8,14 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.timezone import now
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers, status
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orders.explain import explain
 from orders.models import Order, OrderFact, OrderHold, OrderLine, OrderStep, Parcel
 from orders.stages import Stage
 
@@ -89,6 +90,7 @@ REFUSALS = {
     404: "There is nothing of this name that this token may see.",
     405: "This address does not take this method.",
     409: "The same id was used before for other content.",
+    410: "The connection is switched off; stop sending.",
     413: "The body is too large. Send fewer items at once.",
     415: "The body is not JSON, or it is compressed.",
     422: "The idempotency key was used before for another request, or there are too many items.",
@@ -139,6 +141,7 @@ class FlagsSerializer(serializers.ModelSerializer[Order]):
         model = Order
         fields = ("partial", "conflict", "held", "rush", "test", "demo", "promise_risk", "stalled_since")
 
+    @extend_schema_field(PartialSerializer(allow_null=True))
     def get_partial(self, order: Order) -> PartialSerializer | None:
         return PartialSerializer(order).data if order.partial_of else None  # type: ignore[return-value]
 
@@ -245,10 +248,9 @@ class DetailSerializer(SummarySerializer):
         )  # fmt: skip
 
     def get_why(self, order: Order) -> dict[str, Any]:
-        from orders.transitions import explain
+        return explain(order, self.context["at"])
 
-        return dict(explain(order, self.context["at"]))
-
+    @extend_schema_field(FactSerializer(many=True))
     def get_timeline(self, order: Order) -> FactSerializer:
         newest = list(OrderFact.objects.timeline(order).reverse()[:MAX_TIMELINE])
         return FactSerializer(newest[::-1], many=True).data  # type: ignore[return-value]
