@@ -249,22 +249,21 @@ def release(order: Order, *, at: datetime, key: str, reason: str) -> dict[str, D
     return _release(order.pk, Q(), at=at, key=key, reason=reason)
 
 
+def release_expired(order: Order, *, at: datetime) -> dict[str, Decimal]:
+    """Give back what the order held past its time; returns it per article."""
+    key = f"expire:{at.isoformat()}:{order.pk}"
+    return _release(order.pk, Q(expires_at__lte=at), at=at, key=key, reason="expired")
+
+
 def expire(at: datetime, *, at_most: int = 200) -> list[Released]:
     """Give back what orders held past its time. Returns one entry per order that lost units."""
-    expired = Q(expires_at__lte=at)
-    order_ids = (
-        StockLock.objects.filter(expired, released_at=None)
-        .order_by("order_id")
-        .values_list("order_id", flat=True)
-        .distinct()
-    )
+    order_model = StockLock._meta.get_field("order").related_model
+    expired = StockLock.objects.filter(expires_at__lte=at, released_at=None).values("order")
     found = []
-    for order_id in order_ids[:at_most]:
-        given_back = _release(
-            order_id, expired, at=at, key=f"expire:{at.isoformat()}:{order_id}", reason="expired"
-        )
+    for order in order_model._base_manager.filter(pk__in=expired).order_by("pk")[:at_most]:
+        given_back = release_expired(order, at=at)
         if given_back:
-            found.append(Released(order_id, given_back))
+            found.append(Released(order.pk, given_back))
     return found
 
 
@@ -294,6 +293,25 @@ def ship(
             live.save(update_fields=["quantity", "released_at"])
             left[item.sku] = left.get(item.sku, ZERO) + goes
     return left
+
+
+def held(order: Order) -> dict[str, Decimal]:
+    """Units per article that the order holds now."""
+    live = StockLock.objects.filter(order=order, released_at=None)
+    sums = live.values_list("item__sku").annotate(Sum("quantity"))
+    return {sku: quantity.quantize(_STEP) for sku, quantity in sums}
+
+
+def shipped(order: Order, sku: str) -> Decimal:
+    """Units of the article that were booked out for the order."""
+    entries = StockEntry.objects.filter(order=order, item__sku=sku, kind=StockEntry.Kind.SHIP)
+    change: Decimal = entries.aggregate(change=Sum("on_hand_change"))["change"] or ZERO
+    return -change.quantize(_STEP)
+
+
+def n_entries(order: Order) -> int:
+    """How often the order's stock has changed: under the order's lock, the number of its next change."""
+    return StockEntry.objects.filter(order=order).count()
 
 
 def differences() -> list[Difference]:

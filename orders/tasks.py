@@ -10,9 +10,9 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django_q.tasks import async_task
 
-from orders import stock
 from orders.dispatch import dispatch_waiting
 from orders.models import Order, WorkSignal
+from orders.steps import give_back_stock
 from orders.transitions import mark_stalled, settle_many
 
 # The only functions the queue hands out (orders/queue.py): a row in the queue's table must not be able to name another.
@@ -20,6 +20,7 @@ TASKS = {
     "inbox": "integrations.tasks.drain_inbox",
     "dispatch": "orders.tasks.dispatch_events",
     "imports": "integrations.tasks.run_imports",
+    "rejudge": "orders.tasks.rejudge",
     "beat": "orders.tasks.beat",
 }
 
@@ -112,6 +113,19 @@ def sweep() -> None:
     quiet = list(Order.objects.stalled(at).values_list("pk", flat=True)[:500])
     if quiet:
         mark_stalled(quiet, at=at)
-    stock.expire(at)
-    if due or quiet:
+    if give_back_stock(at) or due or quiet:
         hint("dispatch")
+
+
+def rejudge() -> None:
+    """Judge open orders again by the precedence version in force, for one slice at most."""
+    from orders.rejudging import rejudge_some
+
+    take("rejudge")
+    started = now()
+    while rejudge_some(at=now()):
+        hint("dispatch")
+        if now() - started > SLICE:
+            hint("rejudge")
+            break
+    finish("rejudge")
