@@ -19,6 +19,7 @@ class Connection(Audited):
     """One outside system that talks to the hub: how it speaks, what it is, and how it is doing."""
 
     NOT_AUDITED = frozenset({"sealed_secrets"})
+    HOUSEKEEPING = frozenset({"heard_at", "failed_at", "failure"})
 
     slug = models.SlugField(
         _("slug"),
@@ -75,6 +76,7 @@ class ApiToken(Audited):
     """A key that lets one connection's system call the API. Only its hash is kept; the clear text is shown once."""
 
     NOT_AUDITED = frozenset({"digest"})
+    HOUSEKEEPING = frozenset({"used_at"})
 
     connection = models.ForeignKey(
         Connection, verbose_name=_("connection"), on_delete=models.CASCADE, related_name="tokens"

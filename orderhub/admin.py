@@ -56,7 +56,7 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class HubUserAdmin(RecordedAdmin, UserAdmin):
+class HubUserAdmin(UserAdmin, RecordedAdmin):
     """People. They are deactivated, not deleted: facts and the audit name them."""
 
     form = UserChangeForm
@@ -86,7 +86,7 @@ class HubUserAdmin(RecordedAdmin, UserAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Only a superuser makes superusers, or gives permissions past the roles."""
-        fixed = tuple(super().get_readonly_fields(request, obj))
+        fixed = (*super().get_readonly_fields(request, obj), "date_joined", "last_login")
         return fixed if request.user.is_superuser else (*fixed, "is_superuser", "user_permissions", "groups")
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
@@ -115,7 +115,7 @@ class HubUserAdmin(RecordedAdmin, UserAdmin):
 
 
 @admin.register(Group)
-class HubGroupAdmin(RecordedAdmin, GroupAdmin):
+class HubGroupAdmin(GroupAdmin, RecordedAdmin):
     """Roles. Those of the house come from orders/access.py and are shown only; others may be made by hand."""
 
     list_display = ("label", "name")
