@@ -288,6 +288,9 @@ def _item_reports(work: Work, item: FactItem) -> list[FactReport]:
     reference = matching.reference_of(item.order)
     level = FACT_KINDS[item.kind].level
     data = dict(item.data)
+    if item.kind == "fact.retracted":
+        # Nobody takes back what another source said.
+        data["fact"] = {**(data.get("fact") or {}), "source": work.message.connection.slug}
     if level == Level.LINE and item.lines:
         return [
             _fact(work, reference, item.key, item.kind, item.occurred_at, data, level_id=sku, quantity=qty)

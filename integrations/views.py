@@ -51,7 +51,8 @@ class Webhook(HubView):
 
 def _receive(slug: str, signed: Signed, at: datetime) -> Response:
     """202 for a new message, 200 for one that is known; nothing is kept of one whose signature does not fit."""
-    connection = Connection.objects.filter(slug=slug).first()
+    # PostgreSQL would not even look for a NUL.
+    connection = Connection.objects.filter(slug=slug).first() if slug.isprintable() else None
     if connection is not None and not connection.is_active:
         raise Refused(410, "switched_off", "This connection is switched off; stop sending.")
     known = connection.secrets().get(SECRET_NAME, []) if connection is not None else []

@@ -326,6 +326,8 @@ def page_of(request: Request) -> dict[str, Any]:
         if name not in known:
             raise _bad(name, f"{name} is not a parameter; there are {', '.join(known)}.")
     if "shop" in given:
+        if not given["shop"].isprintable():
+            raise _bad("shop", "shop must be the code of a shop.")
         orders = orders.filter(shop__code=given["shop"])
     if "stage" in given:
         if given["stage"] not in Stage.values:
@@ -368,7 +370,8 @@ class OrderDetail(HubView):
     )
     def get(self, request: Request, number: str) -> Response:
         orders = readable(request).prefetch_related("lines", "parcels", "steps", "holds")
-        order = orders.filter(number=number.upper()).first()
+        # No order is called so, and PostgreSQL would not even look for a NUL.
+        order = orders.filter(number=number.upper()).first() if number.isprintable() else None
         if order is None:
             raise Http404
         return Response(DetailSerializer(order, context={"at": now()}).data)

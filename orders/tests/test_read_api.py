@@ -175,6 +175,7 @@ def test_the_list_is_narrowed_by_shop_stage_and_time(reader):
 @pytest.mark.parametrize(
     ("query", "field"),
     [
+        ("shop=%00", "shop"),
         ("limit=0", "limit"),
         ("limit=101", "limit"),
         ("limit=many", "limit"),
