@@ -16,3 +16,5 @@ urlpatterns = [
     # Webhooks and the API, each with its full path.
     path("", include("integrations.urls")),
 ]
+
+handler403 = "orderhub.refusals.permission_denied"

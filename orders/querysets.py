@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
 
-class OrderQuerySet(models.QuerySet[Any]):
+class ScopedQuerySet(models.QuerySet[Any]):
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The rows that this user's row scope covers. A user without a scope sees none."""
+        from orders.people import visible
+
+        return visible(self, user)
+
+
+class OrderQuerySet(ScopedQuerySet):
     def open(self) -> Self:
         return self.filter(is_open=True)
 
@@ -24,19 +32,8 @@ class OrderQuerySet(models.QuerySet[Any]):
         """Orders that time alone would judge differently."""
         return self.filter(due_again_at__lte=at).order_by("due_again_at")
 
-    def visible_to(self, user: User | AnonymousUser) -> Self:
-        """The orders this user's row scope covers. A user without a scope sees none."""
-        from orders.people import order_scope
 
-        scope = order_scope(user)
-        if scope is True:
-            return self
-        if scope is None:
-            return self.none()
-        return self.filter(scope)
-
-
-class FactQuerySet(models.QuerySet[Any]):
+class FactQuerySet(ScopedQuerySet):
     def of_order(self, order: models.Model) -> Self:
         return self.filter(reference__links__order=order)
 
@@ -44,20 +41,8 @@ class FactQuerySet(models.QuerySet[Any]):
         """An order's facts as they happened. Ties are broken as the derivation does."""
         return self.of_order(order).order_by("occurred_at", "source", "key", "kind", "level_id")
 
-    def visible_to(self, user: User | AnonymousUser) -> Self:
-        from orders.people import order_scope
 
-        scope = order_scope(user)
-        if scope is True:
-            return self
-        if scope is None:
-            return self.none()
-        from orders.models import Order
-
-        return self.filter(reference__links__order__in=Order.objects.visible_to(user)).distinct()
-
-
-class EventQuerySet(models.QuerySet[Any]):
+class EventQuerySet(ScopedQuerySet):
     def waiting(self, at: datetime) -> Self:
         """Events nobody has reacted to yet, oldest first."""
         return (

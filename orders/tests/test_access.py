@@ -429,3 +429,24 @@ def test_no_migration_makes_a_user():
     assert not User.objects.exists()
     assert not Shop.objects.exists()
     assert not Warehouse.objects.exists()
+
+
+def test_a_refusal_names_the_permission_and_the_roles_that_have_it(two_shops):
+    client = log_in(Client(), make_staff("warehouse", everything=True))
+
+    page = client.get("/admin/orders/auditentry/", headers={"Accept-Language": "en"})
+
+    assert page.status_code == 403
+    assert str(AuditEntry._meta.verbose_name_plural) in page.text
+    assert str(ROLES["auditor"].label) in page.text
+    assert str(ROLES["sales"].label) not in page.text
+
+
+def test_a_refused_look_names_its_own_permission(two_shops):
+    north, _south = two_shops
+    client = log_in(Client(), make_staff("warehouse", everything=True))
+
+    page = client.post(f"/admin/orders/contact/{north.contact_id}/reveal/")
+
+    assert page.status_code == 403
+    assert str(dict(Contact._meta.permissions)["reveal_contact"]) in page.text
