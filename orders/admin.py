@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 import orders.admin_calendar  # noqa: F401
+import orders.admin_masters  # noqa: F401
+import orders.admin_orders  # noqa: F401

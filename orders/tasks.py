@@ -12,6 +12,8 @@ from django_q.tasks import async_task
 
 from orders.dispatch import dispatch_waiting
 from orders.models import Order, WorkSignal
+from orders.precedence import precedence_in_force
+from orders.rejudging import rejudge_some, waiting
 from orders.steps import give_back_stock
 from orders.transitions import mark_stalled, settle_many
 
@@ -115,12 +117,13 @@ def sweep() -> None:
         mark_stalled(quiet, at=at)
     if give_back_stock(at) or due or quiet:
         hint("dispatch")
+    in_force = precedence_in_force().version
+    if in_force and waiting(in_force).exists():
+        hint("rejudge")
 
 
 def rejudge() -> None:
     """Judge open orders again by the precedence version in force, for one slice at most."""
-    from orders.rejudging import rejudge_some
-
     take("rejudge")
     started = now()
     while rejudge_some(at=now()):

@@ -1,0 +1,311 @@
+"""Orders in the admin: the list, and one page that says where an order stands, whose turn it is, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.module_loading import import_string
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from orders import access, order_actions
+from orders.derivation import Derivation
+from orders.explain import explain, judged
+from orders.models import (
+    ExternalReference,
+    Order,
+    OrderEvent,
+    OrderFact,
+    Parcel,
+    ReferenceLink,
+    Todo,
+)
+from orders.paging import BoundedPaginator
+from orders.scoped_admin import ScopedAdmin
+from orders.stages import FACT_KINDS, STAGE_ROWS, Stage
+
+
+@admin.register(Order)
+class OrderAdmin(ScopedAdmin):
+    """The list of orders; each opens its own page instead of a form: nothing about an order is typed in."""
+
+    list_display = ("number", "shop", "external_id", "stage", "turn", "next_due", "marks", "last_fact_at")
+    list_filter = (
+        "is_open",
+        "stage",
+        "payment",
+        "intent",
+        "has_conflict",
+        "is_held",
+        "is_short",
+        "shop",
+        "warehouse",
+    )
+    list_select_related = ("shop",)
+    search_fields = ("number", "external_id", "waybill")
+    search_help_text = gettext_lazy(
+        "Order number, shop order number, waybill number, or the last 4 digits of a phone"
+    )
+    ordering = ("-id",)
+    sortable_by = ("number",)
+    paginator = BoundedPaginator
+    list_fullwidth = True
+
+    @admin.display(description=gettext_lazy("turn"))
+    def turn(self, order: Order) -> str:
+        return access.role_label(STAGE_ROWS[Stage(order.stage)].owner) if order.is_open else ""
+
+    @admin.display(description=gettext_lazy("due"))
+    def next_due(self, order: Order) -> datetime | None:
+        return order.promised_at or order.step_due_at or order.stalls_at
+
+    @admin.display(description=gettext_lazy("marks"))
+    def marks(self, order: Order) -> str:
+        return " · ".join(str(mark) for mark in marks_of(order))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        """By what kind of number was typed; always through an index, never by a substring."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(pk__in=found_by(term)), False
+
+    def get_urls(self) -> list[URLPattern]:
+        action = self.admin_site.admin_view(self.act)
+        return [
+            path("<int:order_id>/act/<slug:action>/", action, name="orders_order_act"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The order's page."""
+        order = self.get_object(request, object_id)
+        if order is None:
+            raise Http404(_("There is no such order, or it is outside your area."))
+        if not self.has_view_permission(request, order):
+            return self._refused(request)
+        context = {
+            **self.admin_site.each_context(request),
+            **page_of(order, request, now()),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "orders/order_page.html", context)
+
+    def _refused(self, request: HttpRequest) -> HttpResponse:
+        from django.core.exceptions import PermissionDenied
+
+        raise PermissionDenied
+
+    def act(self, request: HttpRequest, order_id: int, action: str) -> HttpResponse:
+        """One thing a person does to an order: a step, its undo, a hold, a note. By POST only."""
+        order = self.get_object(request, str(order_id))
+        if order is None or not self.has_view_permission(request, order):
+            raise Http404(_("There is no such order, or it is outside your area."))
+        if request.method != "POST":
+            return HttpResponse(status=405, headers={"Allow": "POST"})
+        outcome = order_actions.run(action, order, request)
+        level = messages.SUCCESS if outcome.is_done else messages.ERROR
+        messages.add_message(request, level, outcome.text)
+        return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]))
+
+
+def found_by(term: str) -> Iterable[int]:
+    """Ids of the orders that a typed number could mean: hub number, shop number, waybill, or a phone's last digits."""
+    by_reference = ReferenceLink.objects.filter(reference__value=term).values_list("order_id", flat=True)
+    found = set(Order.objects.filter(number__iexact=term).values_list("pk", flat=True)) | set(
+        by_reference[:1000]
+    )
+    if term.isdigit() and len(term) == 4:
+        found |= set(
+            Order.objects.filter(contact__phone_tail=term).order_by("-pk").values_list("pk", flat=True)[:1000]
+        )
+    return found
+
+
+def marks_of(order: Order) -> list[Any]:
+    """What is special about an order, in words."""
+    marks: list[Any] = []
+    if order.partial_of:
+        marks.append(
+            _("part %(done)s/%(total)s")
+            % {"done": f"{order.partial_done.normalize():f}", "total": f"{order.partial_total.normalize():f}"}
+        )
+    for is_set, word in (
+        (order.has_conflict, _("sources disagree")),
+        (order.is_held, _("on hold")),
+        (order.is_short, _("stock short")),
+        (order.n_unknown > 0, _("unknown status")),
+        (order.stalled_at is not None, _("stuck")),
+        (order.is_rush, _("rush")),
+        (order.is_test, _("test order")),
+        (order.set_aside != "", _("set aside")),
+    ):
+        if is_set:
+            marks.append(word)
+    if order.intent != "go":
+        marks.append(order.get_intent_display())
+    if order.merged_from > 1:
+        marks.append(_("merged from %(n)s orders") % {"n": order.merged_from})
+    return marks
+
+
+def page_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
+    """Everything the order's page shows."""
+    answer = judged(order, at)
+    trace = explain(order, at, answer)
+    facts = list(OrderFact.objects.timeline(order).select_related("reference").distinct())
+    events = list(OrderEvent.objects.filter(order=order).select_related("actor").order_by("-id")[:100])
+    by_id = {fact.pk: fact for fact in facts}
+    actions = order_actions.offered(order, request)
+    return {
+        "title": order.number,
+        "order": order,
+        "trace": trace,
+        "stage_why": next((one for one in trace["why"] if one["what"] == "stage"), None),
+        "turn": access.role_label(STAGE_ROWS[Stage(order.stage)].owner) if order.is_open else "",
+        "marks": marks_of(order),
+        "step_rows": [
+            {"step": row, "owner": access.role_label(row.owner), "undo": actions["undo"].get(row.step)}
+            for row in order.steps.select_related("done_by").order_by("opened_at", "id")
+        ],
+        "lines": order.lines.order_by("sku"),
+        "parcels": order.parcels.order_by("waybill"),
+        "hold_rows": [
+            {"hold": hold, "lift": actions["lift"].get(hold.name)} for hold in order.holds.order_by("set_at")
+        ],
+        "conflicts": [
+            {**one, "winner": by_id.get(one["winner"]), "loser": by_id.get(one["loser"])}
+            for one in trace["conflicts"]
+        ],
+        "timeline": [_timeline_row(fact, answer, trace) for fact in reversed(facts)],
+        "events": events,
+        "references": ExternalReference.objects.filter(links__order=order).order_by("kind", "value"),
+        "todos": Todo.objects.filter(order=order, done_at=None).order_by("due_at", "id"),
+        "actions": actions,
+        "panels": _panels(order, request),
+        "at": at,
+    }
+
+
+def _timeline_row(fact: OrderFact, answer: Derivation, trace: dict[str, Any]) -> dict[str, Any]:
+    decides = [one["what"] for one in trace["why"] if fact.pk in one["facts"]]
+    return {
+        "fact": fact,
+        "label": FACT_KINDS[fact.kind].label,
+        "decides": decides,
+        "lines": fact.data.get("lines"),
+    }
+
+
+def _panels(order: Order, request: HttpRequest) -> list[dict[str, Any]]:
+    """Panels that other rooms add. A panel that fails is named and does not take the page down."""
+    found = []
+    for dotted in settings.ORDER_PANELS:
+        panel = import_string(dotted)(order, request)
+        if panel is not None:
+            found.append(panel)
+    return found
+
+
+@admin.register(Todo)
+class TodoAdmin(ScopedAdmin):
+    """What is waiting for whom."""
+
+    list_display = (
+        "text_or_kind",
+        "order",
+        "owner_label",
+        "person",
+        "opened_at",
+        "due_at",
+        "n_times",
+        "done_at",
+    )
+    list_filter = (("done_at", admin.EmptyFieldListFilter), "kind", "owner")
+    list_select_related = ("order", "person")
+    ordering = ("due_at", "id")
+    fields = (
+        "kind", "order", "subject", "text", "owner", "person", "opened_at", "due_at", "done_at", "done_by", "outcome",
+        "n_times",
+    )  # fmt: skip
+
+    @admin.display(description=gettext_lazy("to-do"))
+    def text_or_kind(self, todo: Todo) -> str:
+        return str(todo)
+
+    @admin.display(description=gettext_lazy("owner role"), ordering="owner")
+    def owner_label(self, todo: Todo) -> str:
+        return access.role_label(todo.owner)
+
+
+@admin.register(Parcel)
+class ParcelAdmin(ScopedAdmin):
+    list_display = ("waybill", "order", "carrier", "state", "state_at")
+    list_filter = ("state",)
+    list_select_related = ("order",)
+    search_fields = ("waybill__exact",)
+    ordering = ("-id",)
+    paginator = BoundedPaginator
+
+
+@admin.register(OrderFact)
+class FactAdmin(ScopedAdmin):
+    """The book of facts, newest first. Read-only: the database refuses changes."""
+
+    list_display = ("id", "kind", "source", "role", "reference", "level_id", "occurred_at", "received_at")
+    list_filter = ("kind", "role")
+    list_select_related = ("reference",)
+    search_fields = ("key__exact", "reference__value__exact")
+    ordering = ("-id",)
+    sortable_by = ("id",)
+    paginator = BoundedPaginator
+
+
+@admin.register(OrderEvent)
+class EventAdmin(ScopedAdmin):
+    """The journal of what the hub did, newest first; events set aside are the defects to look at."""
+
+    list_display = (
+        "id",
+        "order",
+        "kind",
+        "name",
+        "old",
+        "new",
+        "source",
+        "recorded_at",
+        "dispatched_at",
+        "set_aside",
+    )
+    list_filter = ("kind", "set_aside")
+    list_select_related = ("order",)
+    search_fields = ("order__number__exact",)
+    ordering = ("-id",)
+    sortable_by = ("id",)
+    paginator = BoundedPaginator
+
+
+@admin.register(ExternalReference)
+class ReferenceAdmin(ScopedAdmin):
+    list_display = ("value", "kind", "connection")
+    list_filter = ("kind",)
+    search_fields = ("value__exact",)
+    ordering = ("-id",)
+    paginator = BoundedPaginator

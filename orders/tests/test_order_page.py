@@ -1,0 +1,145 @@
+"""The order's page and list, as an operator uses them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.urls import reverse
+
+from orders.access import sync_roles
+from orders.models import AuditEntry, Order, OrderFact, OrderStep
+from orders.people import StaffScope
+from orders.stages import Stage
+from orders.tests.factories import add_fact, after, make_order, settled, told
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(client, settings):
+    """Logs somebody in with these roles, who sees every order."""
+    settings.DEMO = True
+
+    def log_in(*roles: str) -> User:
+        sync_roles()
+        user = User.objects.create_user("-".join(roles) or "nobody", is_staff=True)
+        user.groups.set(Group.objects.filter(name__in=roles))
+        StaffScope.objects.create(user=user, everything=True)
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return user
+
+    return log_in
+
+
+def page(client, order: Order) -> str:
+    return client.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
+
+
+def test_the_page_says_where_the_order_stands_and_names_the_facts_behind_it(client, staff):
+    staff("ops_manager")
+    order = told(make_order(), "parcel.in_transit", 5, parcel="SF1", role="carrier")
+
+    html = page(client, order)
+
+    fact = OrderFact.objects.get(kind="parcel.in_transit")
+    assert order.number in html
+    assert f'href="#fact-{fact.pk}"' in html
+    assert f'id="fact-{fact.pk}"' in html
+    assert str(Stage.IN_TRANSIT.label) in html
+
+
+def test_both_sides_of_a_conflict_are_shown(client, staff):
+    staff("ops_manager")
+    order = make_order()
+    told(order, "cancel.accepted", 2, source="shop-system")
+    order = told(order, "parcel.handed_over", 3, role="wms", source="wms-system", parcel="SF1")
+
+    html = page(client, order)
+
+    assert "shop-system" in html
+    assert "wms-system" in html
+
+
+def test_an_order_is_found_by_each_of_its_numbers(client, staff):
+    staff("ops_manager")
+    wanted = told(make_order(external_id="90071992547409931"), "waybill.made", 1, parcel="SF77", role="carrier")
+    make_order()
+
+    for term in (wanted.number, wanted.number.lower(), wanted.external_id):
+        html = client.get(reverse("admin:orders_order_changelist"), {"q": term}).content.decode()
+        assert len(set(re.findall(r"OH\d{6}-[0-9A-Z]{5}", html))) == 1
+        assert wanted.number in html
+
+
+def test_sales_confirms_the_date_on_the_page(client, staff):
+    user = staff("sales")
+    order = make_order()
+
+    answer = client.post(reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"})
+
+    assert answer.status_code == 302
+    order.refresh_from_db()
+    assert order.stage == Stage.AWAITING_STOCK
+    step = OrderStep.objects.get(order=order, step="date")
+    assert (step.state, step.done_by) == ("done", user)
+    assert AuditEntry.objects.filter(actor=user, model="orders.order").count() == 1
+
+
+def test_the_wrong_role_is_refused_and_told_who_may(client, staff):
+    staff("warehouse")
+    order = make_order()
+    n_facts = OrderFact.objects.count()
+
+    answer = client.post(
+        reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"}, follow=True
+    )
+
+    assert OrderFact.objects.count() == n_facts
+    order.refresh_from_db()
+    assert order.stage == Stage.AWAITING_DATE
+    assert answer.status_code == 200
+
+
+def test_looking_at_an_action_does_not_do_it(client, staff):
+    staff("sales")
+    order = make_order()
+
+    answer = client.get(reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"})
+
+    assert answer.status_code == 405
+    order.refresh_from_db()
+    assert order.stage == Stage.AWAITING_DATE
+
+
+def test_an_order_out_of_scope_does_not_exist(client, staff):
+    user = staff("sales")
+    StaffScope.objects.filter(user=user).delete()
+    StaffScope.objects.create(user=user)
+    order = make_order()
+
+    assert client.get(reverse("admin:orders_order_change", args=[order.pk])).status_code == 404
+    answer = client.post(reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"})
+    assert answer.status_code == 404
+
+
+def test_the_list_asks_the_same_queries_for_few_and_for_many_orders(client, staff, django_assert_max_num_queries):
+    staff("ops_manager")
+    for _number in range(15):
+        make_order()
+
+    with django_assert_max_num_queries(16):
+        assert client.get(reverse("admin:orders_order_changelist")).status_code == 200
+
+
+def test_a_page_with_a_long_timeline_asks_no_query_per_fact(client, staff, django_assert_max_num_queries):
+    staff("ops_manager")
+    order = make_order()
+    for hour in range(30):
+        add_fact(order, "note.added", occurred_at=after(hour), data={"text": f"note {hour}"})
+    settled(order)
+
+    with django_assert_max_num_queries(45):
+        html = page(client, order)
+    assert "note 29" in html
