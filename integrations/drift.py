@@ -27,12 +27,12 @@ def note_unmapped(works: Sequence[Work], at: datetime) -> None:
             seen[work.message.connection_id, value.field[:120], value.value[:200]] += 1
             names[work.message.connection_id] = work.message.connection.label
             is_demo = is_demo or work.message.is_demo
-    for (connection_id, field, value), times in seen.items():
+    for (connection_id, field, word), times in seen.items():
         with transaction.atomic():
             row, is_new = UnmappedValue.objects.get_or_create(
                 connection_id=connection_id,
                 field=field,
-                value=value,
+                value=word,
                 defaults={"n_seen": times, "first_seen_at": at, "last_seen_at": at},
             )
             if not is_new:

@@ -62,7 +62,7 @@ class OrderAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("turn"))
     def turn(self, order: Order) -> str:
-        return access.role_label(STAGE_ROWS[Stage(order.stage)].owner) if order.is_open else ""
+        return str(access.role_label(STAGE_ROWS[Stage(order.stage)].owner)) if order.is_open else ""
 
     @admin.display(description=gettext_lazy("due"))
     def next_due(self, order: Order) -> datetime | None:
@@ -252,7 +252,7 @@ class TodoAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("owner role"), ordering="owner")
     def owner_label(self, todo: Todo) -> str:
-        return access.role_label(todo.owner)
+        return str(access.role_label(todo.owner))
 
 
 @admin.register(Parcel)

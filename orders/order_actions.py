@@ -193,6 +193,5 @@ def _form(code: str, **initial: str) -> dict[str, Any]:
 
 
 def _may_undo(row: Any, user: Any) -> bool:
-    return row.state == StepState.DONE.value and (
-        user.has_perm(steps.MAY[Step(row.step)]) or user.has_perm(steps.MAY_LATE)
-    )
+    may = user.has_perm(steps.MAY[Step(row.step)]) or user.has_perm(steps.MAY_LATE)
+    return bool(may and row.state == StepState.DONE.value)
