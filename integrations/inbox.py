@@ -24,6 +24,7 @@ ROWS_AT_ONCE = 500
 # One hint wakes the worker for everything that waits, so a stream of requests need not knock each time.
 HINT_EVERY = 0.2
 
+NO_ERRORS: list[dict[str, str]] = []
 KEY_REUSED = Problem("key", "this key was used before for other content; give each report a key of its own")
 
 
@@ -77,7 +78,8 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], received_at: da
             for arrival, receipt in zip(arrivals, receipts, strict=True)
             if receipt.errors == (KEY_REUSED,)
         }
-        _put_down(connection, reused, received_at, errors=(KEY_REUSED,))
+        if reused:
+            _put_down(connection, reused, received_at, errors=(KEY_REUSED,))
         if any(receipt.result == ACCEPTED for receipt in receipts):
             transaction.on_commit(_hint)
     return receipts
@@ -150,7 +152,7 @@ def _message(
         received_at=received_at,
         state=InboundMessage.State.FAILED if errors else InboundMessage.State.WAITING,
         processed_at=received_at if errors else None,
-        errors=[{"field": problem.field, "error": problem.error} for problem in errors],
+        errors=[{"field": problem.field, "error": problem.error} for problem in errors] or NO_ERRORS,
         run_id=arrival.run_id,
         run_row=arrival.run_row,
         is_demo=connection.is_demo,
@@ -214,12 +216,20 @@ def _insert(rows: Sequence[models.Model], returning: tuple[str, ...]) -> tuple[s
         f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES {', '.join([one] * len(rows))} "  # noqa: S608
         f"ON CONFLICT DO NOTHING RETURNING {', '.join(quote(name) for name in returning)}"
     )
-    values = [
-        field.get_db_prep_save(getattr(row, field.attname), connection=database)
-        for row in rows
-        for field in fields
-    ]
-    return sql, values
+    values = zip(*(_column(field, rows) for field in fields), strict=True)
+    return sql, [value for row in values for value in row]
+
+
+def _column(field: models.Field[Any, Any], rows: Sequence[models.Model]) -> list[Any]:
+    """The column as the database takes it. Most columns of a batch hold one value, made ready once."""
+    ready: list[Any] = []
+    last, made = object(), None
+    for row in rows:
+        value = getattr(row, field.attname)
+        if value is not last:
+            last, made = value, field.get_db_prep_save(value, connection=database)
+        ready.append(made)
+    return ready
 
 
 _hinted = 0.0
