@@ -22,8 +22,8 @@ def update_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[
     if not prepared:
         return
     quote = connection.ops.quote_name
-    columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)  # type: ignore[union-attr]
-    primary = quote(model._meta.pk.column)
+    columns = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)  # type: ignore[union-attr]
+    primary = quote(str(model._meta.pk.column))
     statement = f"UPDATE {quote(model._meta.db_table)} SET {columns} WHERE {primary} = %s"  # noqa: S608 - names from the model
     with connection.cursor() as cursor:
         cursor.executemany(statement, prepared)

@@ -13,12 +13,13 @@ from django_fsm import TransitionNotAllowed
 
 from orders.bulk import update_rows
 from orders.deadlines import Calendars, stall_deadline, step_deadlines
-from orders.derivation import Derivation, FactRow, derive
+from orders.derivation import Derivation, derive
 from orders.masters import Customer, Warehouse
 from orders.models import Order, OrderEvent, OrderFact
 from orders.precedence import Precedence, precedence_in_force
 from orders.projections import Projections
 from orders.stages import CLOSED, Stage
+from orders.units import FactRow
 
 MOVES: dict[Stage, str] = {
     Stage.AWAITING_PAYMENT: "await_payment",
