@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import Permission
+from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from orders import audit
@@ -96,8 +97,15 @@ def tell(
     at: datetime,
     by: tuple[str, str] = PERSON,
 ) -> list[OrderFact]:
-    """Report facts on the order's own number, and nothing else; returns those that are new. by: (source, role)."""
+    """Report facts on the order's own number, and nothing else; returns those that are new. by: (source, role).
+
+    They happened after everything that was done to the order by hand before: two people who act at once are told
+    apart by who came first, not by their clocks.
+    """
     reference = hub_reference(order)
+    done_before = OrderFact.objects.filter(reference__value=order.number, source__in=[PERSON[0], HUB[0]])
+    last = done_before.filter(reference__kind=reference.kind).aggregate(last=Max("occurred_at"))["last"]
+    occurred_at = max(at, last + timedelta(microseconds=1)) if last else at
     reported = report(
         [
             FactReport(
@@ -108,7 +116,7 @@ def tell(
                 kind=one.kind,
                 level_id=one.level_id,
                 quantity=one.quantity,
-                occurred_at=at,
+                occurred_at=occurred_at,
                 received_at=at,
                 data=one.data,
                 actor_id=actor.pk if actor else None,

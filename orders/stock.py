@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.db import models, transaction
 from django.db.models import F, Q, Sum
 from django.utils.translation import gettext
@@ -139,14 +140,6 @@ class LockOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
-    """Units per article that one order no longer holds."""
-
-    order_id: int
-    units: dict[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
 class Difference:
     """A column of a stock row that does not equal the sum it stands for."""
 
@@ -255,18 +248,6 @@ def release_expired(order: Order, *, at: datetime) -> dict[str, Decimal]:
     return _release(order.pk, Q(expires_at__lte=at), at=at, key=key, reason="expired")
 
 
-def expire(at: datetime, *, at_most: int = 200) -> list[Released]:
-    """Give back what orders held past its time. Returns one entry per order that lost units."""
-    order_model = StockLock._meta.get_field("order").related_model
-    expired = StockLock.objects.filter(expires_at__lte=at, released_at=None).values("order")
-    found = []
-    for order in order_model._base_manager.filter(pk__in=expired).order_by("pk")[:at_most]:
-        given_back = release_expired(order, at=at)
-        if given_back:
-            found.append(Released(order.pk, given_back))
-    return found
-
-
 def ship(
     order: Order, leaving: Mapping[str, Decimal] | None = None, *, at: datetime, key: str
 ) -> dict[str, Decimal]:
@@ -360,8 +341,8 @@ def _release(order_id: int, which: Q, *, at: datetime, key: str, reason: str) ->
 
 def _hold_order(order_id: int) -> None:
     """Wait for whoever works on the order. The order comes before its stock, as in the one door."""
-    order_model = StockLock._meta.get_field("order").related_model
-    list(order_model._base_manager.select_for_update().filter(pk=order_id).values_list("pk"))
+    orders = apps.get_model("orders", "Order")
+    list(orders._base_manager.select_for_update().filter(pk=order_id).values_list("pk"))
 
 
 def _held_rows(order_id: int, which: Q) -> list[tuple[StockLock, StockItem]]:

@@ -42,7 +42,9 @@ def wait_for_all() -> None:
     _together.wait(PATIENCE)
 
 
-def at_once(work: Callable[..., Answer], calls: Iterable[tuple[Any, ...]]) -> list[Answer]:
+def at_once(
+    work: Callable[..., Answer], calls: Iterable[tuple[Any, ...]], *, patience: float = PATIENCE
+) -> list[Answer]:
     """Call `work` with each of these arguments, each in a process of its own on the test database, all at once."""
     listed = list(calls)
     context = multiprocessing.get_context("forkserver")
@@ -51,4 +53,4 @@ def at_once(work: Callable[..., Answer], calls: Iterable[tuple[Any, ...]]) -> li
     with ProcessPoolExecutor(
         len(listed), mp_context=context, initializer=_join, initargs=(database, context.Barrier(len(listed)))
     ) as pool:
-        return [future.result(PATIENCE) for future in [pool.submit(_run, work, call) for call in listed]]
+        return [future.result(patience) for future in [pool.submit(_run, work, call) for call in listed]]

@@ -1,37 +1,46 @@
-"""Clients that lock, release, ship and read stock at the same time, and a judge of what they saw."""
+"""Clients that lock, release and ship stock, hold orders and let them go, all at once; and a judge of what they saw."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import NamedTuple
 
+from django.contrib.auth.models import User
 from django.db import connection
+from django.utils.timezone import now
 
 from orders import stock
+from orders.holds import HoldRefused, lift_hold, set_hold
 from orders.models import Order, StockItem, StockLock, Warehouse
 from orders.tests.processes import at_once
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ON_HAND = 12
 REPEATED = 0.15
+KINDS = ["lock", "release", "ship", "read", "hold", "lift", "look"]
+WEIGHTS = [40, 22, 4, 14, 8, 8, 4]
+OF_STOCK = {"lock", "release", "ship", "read"}
 
 
 class Operation(NamedTuple):
     """One call of one client on one order and article: what it asked, what it was told, and when."""
 
     key: str
-    kind: str  # lock, release, ship, read
+    kind: str  # lock, release, ship, read: of stock; hold, lift, look: of the order itself
     is_repeated: bool  # the same call with the same key was made before
     order: int
     sku: str
     asked: int
-    answer: int = 0  # units the order holds (lock, read), or that left it (release, ship)
+    answer: int = (
+        0  # units the order holds (lock, read), or that left it (release, ship); 1 = done, or on hold
+    )
     outcome: str = "info"  # ok, fail (refused, nothing done), info (nobody knows)
     invoked: float = 0.0
     ended: float = 0.0
@@ -52,27 +61,34 @@ def prepare(warehouse: Warehouse, orders: Sequence[Order], *, skus: int) -> list
 
 
 def client(
-    number: int, seed: int, n_operations: int, wanted: Sequence[tuple[int, str]], warehouse_id: int
+    number: int,
+    seed: int,
+    n_operations: int,
+    wanted: Sequence[tuple[int, str]],
+    warehouse_id: int,
+    actor_id: int,
 ) -> list[Operation]:
     """One client's work, from its own seed. Runs in a process of its own."""
     draw = random.Random(f"{seed}:{number}")
-    warehouse = Warehouse.objects.get(pk=warehouse_id)
+    warehouse, actor = Warehouse.objects.get(pk=warehouse_id), User.objects.get(pk=actor_id)
     orders = Order.objects.in_bulk([order for order, _sku in wanted])
     history: list[Operation] = []
     for step in range(n_operations):
         order, sku = draw.choice(wanted)
-        kind = draw.choices(["lock", "release", "ship", "read"], [50, 26, 4, 20])[0]
+        kind = draw.choices(KINDS, WEIGHTS)[0]
         call = Operation(f"{number}:{step}", kind, False, order, sku, draw.randint(1, 6))
-        if history and draw.random() < REPEATED:
-            call = draw.choice(history)._replace(is_repeated=True)
-        history.append(_answered(call, orders[call.order], warehouse))
+        if history and draw.random() < REPEATED and (old := draw.choice(history)).kind in OF_STOCK:
+            call = old._replace(is_repeated=True)
+        history.append(_answered(call, orders[call.order], warehouse, actor))
     return history
 
 
-def _answered(call: Operation, order: Order, warehouse: Warehouse) -> Operation:
+def _answered(call: Operation, order: Order, warehouse: Warehouse, actor: User) -> Operation:
     call = call._replace(invoked=time.monotonic(), answer=0, note="")
     try:
-        call = call._replace(answer=_make(call, order, warehouse), outcome="ok")
+        call = call._replace(answer=_make(call, order, warehouse, actor), outcome="ok")
+    except HoldRefused:
+        call = call._replace(answer=0, outcome="ok")
     except stock.StockMoved as refusal:
         call = call._replace(outcome="fail", note=str(refusal))
     except Exception as error:  # noqa: BLE001 - whatever it is, the judge must see it
@@ -80,7 +96,9 @@ def _answered(call: Operation, order: Order, warehouse: Warehouse) -> Operation:
     return call._replace(ended=time.monotonic())
 
 
-def _make(call: Operation, order: Order, warehouse: Warehouse) -> int:
+def _make(call: Operation, order: Order, warehouse: Warehouse, actor: User) -> int:
+    if call.kind not in OF_STOCK:
+        return _hold_or_lift(call, actor)
     at, asked, key = START + timedelta(seconds=1), {call.sku: Decimal(call.asked)}, call.key
     if call.kind == "lock":
         outcome = stock.lock(order, asked, warehouse=warehouse, at=at, expires_at=None, key=key)
@@ -93,18 +111,32 @@ def _make(call: Operation, order: Order, warehouse: Warehouse) -> int:
     return int(sum(held))
 
 
+def _hold_or_lift(call: Operation, actor: User) -> int:
+    if call.kind == "look":
+        return int(Order.objects.values_list("is_held", flat=True).get(pk=call.order))
+    do = set_hold if call.kind == "hold" else lift_hold
+    do(call.order, "history", actor=actor, reason=call.key, at=now())
+    return 1
+
+
 def run(
     n_operations: int,
     *,
     seed: int,
     wanted: Sequence[tuple[int, str]],
     warehouse: Warehouse,
+    actor: User,
     clients: int = 16,
+    patience: float = 60,
 ) -> list[Operation]:
     """All clients at once, each in its own process; returns everything that was asked and answered."""
     connection.close()
     share = n_operations // clients
-    histories = at_once(client, [(number, seed, share, wanted, warehouse.pk) for number in range(clients)])
+    histories = at_once(
+        client,
+        [(number, seed, share, wanted, warehouse.pk, actor.pk) for number in range(clients)],
+        patience=patience,
+    )
     return sorted((op for history in histories for op in history), key=lambda op: op.invoked)
 
 
@@ -116,15 +148,17 @@ def judge(history: Sequence[Operation], wanted: Sequence[tuple[int, str]], wareh
     verdict.anomalies += [
         f"the call {key} moved units {times} times" for key, times in moved.items() if times > 1
     ]
-    by_order = defaultdict(list)
+    apart = defaultdict(list)
     for op in history:
         if op.outcome == "ok":
-            by_order[op.order].append(op)
-    finally_held = _finally_held(order for order, _sku in wanted)
-    for order, operations in by_order.items():
-        if not _could_have_happened(operations, finally_held[order]):
+            apart[op.order, op.kind in OF_STOCK].append(op)
+    at_the_end = {True: _finally_held(order for order, _sku in wanted), False: _finally_on_hold()}
+    for (order, is_stock), operations in apart.items():
+        follows = _next_held if is_stock else _next_on_hold
+        if not _could_have_happened(operations, follows, at_the_end[is_stock].get(order, 0)):
+            what = "stock" if is_stock else "hold"
             verdict.anomalies.append(
-                f"order {order}: no order of its {len(operations)} calls explains the answers"
+                f"{what} of {order}: no order of {len(operations)} calls explains the answers"
             )
     verdict.anomalies += _conservation(history, warehouse)
     return verdict
@@ -135,6 +169,10 @@ def _finally_held(orders: Iterable[int]) -> dict[int, int]:
     for order, quantity in StockLock.objects.filter(released_at=None).values_list("order", "quantity"):
         held[order] += int(quantity)
     return held
+
+
+def _finally_on_hold() -> dict[int, int]:
+    return dict.fromkeys(Order.objects.filter(is_held=True).values_list("pk", flat=True), 1)
 
 
 def _conservation(history: Sequence[Operation], warehouse: Warehouse) -> list[str]:
@@ -167,7 +205,18 @@ def _next_held(op: Operation, held: int) -> int | None:
     return held - leaves if op.answer == leaves else None
 
 
-def _could_have_happened(operations: Sequence[Operation], at_the_end: int) -> bool:
+def _next_on_hold(op: Operation, is_held: int) -> int | None:
+    """Whether an order is on hold after this call; None if the answer cannot be."""
+    if op.kind == "look":
+        return is_held if op.answer == is_held else None
+    asks = 1 if op.kind == "hold" else 0
+    # Refused means that it was so already.
+    return asks if op.answer == (is_held != asks) else None
+
+
+def _could_have_happened(
+    operations: Sequence[Operation], follows: Callable[[Operation, int], int | None], at_the_end: int
+) -> bool:
     """Whether one order of the calls, each between its asking and its answer, gives these answers (Wing and Gong)."""
     listed = sorted(operations, key=lambda op: op.invoked)
     everything = (1 << len(listed)) - 1
@@ -183,7 +232,7 @@ def _could_have_happened(operations: Sequence[Operation], at_the_end: int) -> bo
             continue
         seen.add((done, held))
         for place in _may_come_next(listed, done):
-            after = _next_held(listed[place], held)
+            after = follows(listed[place], held)
             if after is not None:
                 waiting.append((done | 1 << place, after))
     return False
@@ -192,7 +241,8 @@ def _could_have_happened(operations: Sequence[Operation], at_the_end: int) -> bo
 def _may_come_next(listed: Sequence[Operation], done: int) -> list[int]:
     """Calls not yet placed that began before any other unplaced call had ended."""
     places, first_end = [], float("inf")
-    for place, op in enumerate(listed):
+    start = (~done & (done + 1)).bit_length() - 1
+    for place, op in enumerate(islice(listed, start, None), start):
         if op.invoked > first_end:
             break
         if not done >> place & 1:

@@ -542,3 +542,13 @@ def test_facts_from_outside_close_a_step_as_well(order: Order, warehouse: Wareho
     order = settled(dated(order), at=after(1))
 
     assert (order.stage, state(order, Step.STOCK)) == (Stage.AWAITING_WAYBILL, StepState.DONE)
+
+
+def test_who_comes_second_acts_second_whatever_the_clocks_say(order: Order, warehouse: Warehouse) -> None:
+    fill(warehouse, PAD=10, OIL=10)
+    actor = person("hold_order")
+    holds.set_hold(order.pk, "fraud", actor=actor, reason="why", at=after(2))
+
+    lifted = holds.lift_hold(order.pk, "fraud", actor=actor, reason="fine", at=after(1))
+
+    assert not lifted.is_held

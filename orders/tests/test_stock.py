@@ -194,11 +194,12 @@ def test_locks_end_when_their_time_is_over_and_not_before(warehouse: Warehouse) 
     lock(early, {"PAD": 4}, warehouse, "l1", expires_at=ELEVEN)
     lock(late, {"PAD": 5}, warehouse, "l2", expires_at=NOON)
 
-    too_soon = stock.expire(ELEVEN - timedelta(seconds=1))
-    expired = stock.expire(ELEVEN)
-    again = stock.expire(ELEVEN)
+    too_soon = stock.release_expired(early, at=ELEVEN - timedelta(seconds=1))
+    expired = stock.release_expired(early, at=ELEVEN)
+    again = stock.release_expired(early, at=ELEVEN)
+    of_another = stock.release_expired(late, at=ELEVEN)
 
-    assert (too_soon, expired, again) == ([], [stock.Released(early.pk, {"PAD": Decimal(4)})], [])
+    assert (too_soon, expired, again, of_another) == ({}, {"PAD": 4}, {}, {})
     assert columns() == (10, 5)
 
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
 
-from orders import stock
-from orders.models import Order, StockItem, StockLock, Warehouse
+from orders import steps, stock
+from orders.models import AuditEntry, Order, OrderFact, StockItem, StockLock, Warehouse
 from orders.tests import stock_history
+from orders.tests.factories import MONDAY
+from orders.tests.factories import make_order as make_full_order
 from orders.tests.processes import at_once, wait_for_all
 from orders.tests.test_stock import make_order
 
@@ -22,6 +25,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.processes]
 @pytest.fixture
 def warehouse() -> Warehouse:
     return Warehouse.objects.create(code="north", name="North")
+
+
+@pytest.fixture
+def boss() -> User:
+    return User.objects.create_superuser("boss")
 
 
 def lock_each(order_id: int, warehouse_id: int) -> list[str]:
@@ -77,12 +85,44 @@ def test_one_order_released_from_several_sides_gives_its_units_back_once(warehou
     assert stock.differences() == []
 
 
-def test_what_sixteen_clients_see_of_the_stock_could_have_happened_one_after_another(
-    warehouse: Warehouse,
+def confirm(order_id: int, actor_id: int) -> str:
+    actor = User.objects.get(pk=actor_id)
+    wait_for_all()
+    try:
+        steps.confirm_date(order_id, actor=actor, date=date(2026, 6, 5), at=MONDAY)
+    except steps.StepRefused as refusal:
+        return refusal.code
+    return "done"
+
+
+def test_a_step_that_several_people_take_at_once_is_taken_by_one(boss: User) -> None:
+    order = make_full_order()
+    connection.close()
+
+    answers = at_once(confirm, [(order.pk, boss.pk)] * CLIENTS)
+
+    assert sorted(answers) == ["done", "not_open", "not_open", "not_open"]
+    assert OrderFact.objects.filter(kind="date.confirmed").count() == 1
+    assert AuditEntry.objects.filter(action="step.date").count() == 1
+
+
+def test_the_judge_finds_a_hold_that_two_people_set(warehouse: Warehouse, boss: User) -> None:
+    wanted = stock_history.prepare(warehouse, [make_order("1")], skus=1)
+    history = stock_history.run(64, seed=3, wanted=wanted, warehouse=warehouse, actor=boss, clients=2)
+
+    lie = next(op for op in history if op.kind == "hold" and op.answer == 0)
+    changed = [op._replace(answer=1) if op is lie else op for op in history]
+
+    assert stock_history.judge(history, wanted, warehouse).anomalies == []
+    assert len(stock_history.judge(changed, wanted, warehouse).anomalies) == 1
+
+
+def test_what_sixteen_clients_see_could_have_happened_one_after_another(
+    warehouse: Warehouse, boss: User
 ) -> None:
     wanted = stock_history.prepare(warehouse, [make_order(str(number)) for number in range(12)], skus=3)
 
-    history = stock_history.run(320, seed=13, wanted=wanted, warehouse=warehouse)
+    history = stock_history.run(320, seed=13, wanted=wanted, warehouse=warehouse, actor=boss)
     verdict = stock_history.judge(history, wanted, warehouse)
 
     assert verdict.anomalies == []
@@ -90,9 +130,9 @@ def test_what_sixteen_clients_see_of_the_stock_could_have_happened_one_after_ano
     assert {op.outcome for op in history} == {"ok"}
 
 
-def test_the_judge_finds_a_unit_that_two_orders_got(warehouse: Warehouse) -> None:
+def test_the_judge_finds_a_unit_that_two_orders_got(warehouse: Warehouse, boss: User) -> None:
     wanted = stock_history.prepare(warehouse, [make_order(str(number)) for number in range(2)], skus=1)
-    history = stock_history.run(32, seed=1, wanted=wanted, warehouse=warehouse, clients=2)
+    history = stock_history.run(32, seed=1, wanted=wanted, warehouse=warehouse, actor=boss, clients=2)
 
     lie = next(op for op in history if op.kind == "lock")
     changed = [op._replace(answer=op.answer + 7) if op is lie else op for op in history]
@@ -101,9 +141,9 @@ def test_the_judge_finds_a_unit_that_two_orders_got(warehouse: Warehouse) -> Non
     assert len(stock_history.judge(changed, wanted, warehouse).anomalies) == 1
 
 
-def test_the_judge_finds_units_that_vanished_from_the_books(warehouse: Warehouse) -> None:
+def test_the_judge_finds_units_that_vanished_from_the_books(warehouse: Warehouse, boss: User) -> None:
     wanted = stock_history.prepare(warehouse, [make_order(str(number)) for number in range(2)], skus=1)
-    history = stock_history.run(32, seed=1, wanted=wanted, warehouse=warehouse, clients=2)
+    history = stock_history.run(32, seed=1, wanted=wanted, warehouse=warehouse, actor=boss, clients=2)
 
     StockItem.objects.filter(sku="HOT-0").update(on_hand=F("on_hand") + 1)
 
