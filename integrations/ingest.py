@@ -106,6 +106,8 @@ def _claim(limit: int, at: datetime, only: int | None) -> list[InboundMessage]:
     if connection.features.has_select_for_update_skip_locked:
         waiting = waiting.select_for_update(skip_locked=True, of=("self",))
     messages = list(waiting[:limit])
+    # Demo and real data never share a batch: whatever a batch makes is all of one kind.
+    messages = [message for message in messages if message.is_demo == messages[0].is_demo]
     connections = {
         row.pk: row
         for row in Connection.objects.filter(
