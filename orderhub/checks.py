@@ -19,6 +19,7 @@ from orderhub import env
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]", "::1", "testserver"}
 # Lists of dotted paths, and dicts with dotted paths for values.
 LISTED = [
+    "ORDER_EVENT_PIPELINE",
     "ORDER_PANELS",
     "GATED_ACTIONS",
     "TEMPLATE_PARTS",
@@ -156,7 +157,8 @@ def missing_static_files() -> Iterator[str]:
 @rule("E014", "Give the account that runs orderhub the right to write there, or set ORDERHUB_VAR.")
 def closed_directories() -> Iterator[str]:
     for directory in (settings.VAR_DIR, settings.MEDIA_ROOT, settings.UPLOAD_DIR):
-        if Path(directory).exists() and not os.access(directory, os.W_OK | os.X_OK):
+        is_open = Path(directory).is_dir() and os.access(directory, os.W_OK | os.X_OK)
+        if Path(directory).exists() and not is_open:
             yield f"Nothing can be written to {directory}."
 
 
@@ -230,7 +232,7 @@ def plain_http() -> Iterator[str]:
 @rule("W002", "Set ORDERHUB_WORKERS=1, or use PostgreSQL.")
 def idle_workers() -> Iterator[str]:
     queue: dict[str, Any] = settings.Q_CLUSTER
-    if settings.IS_SQLITE and queue["workers"] > 1:
+    if settings.IS_SQLITE and queue.get("workers", 1) > 1:
         yield "SQLite has one writer: more than one worker only costs memory."
 
 
