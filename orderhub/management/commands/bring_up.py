@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand
+from django.utils.timezone import now
+
+from orders import audit
+from orders.worktime.holidays import ensure_holidays
 
 
 class Command(BaseCommand):
@@ -18,8 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.check(include_deployment_checks=False)
         call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
-        ensure_holidays = getattr(import_module("orders.worktime"), "ensure_holidays", None)
-        if ensure_holidays is not None:
-            ensure_holidays()
+        with audit.acting(way="command", reason="bring_up"):
+            ensure_holidays(now())
         if settings.DEMO and "quickstart" in get_commands():
             call_command("quickstart", demo=True, skip_checks=True, stdout=self.stdout, stderr=self.stderr)
