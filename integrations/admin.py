@@ -3,4 +3,6 @@
 from __future__ import annotations
 
 import integrations.admin_connections
+import integrations.admin_imports
+import integrations.admin_mapping
 import integrations.admin_messages  # noqa: F401

@@ -31,6 +31,7 @@ from integrations.files.runs import (
     start_import,
     work,
 )
+from integrations.files.samples import samples_from
 
 __all__ = [
     "FileRefused",
@@ -42,6 +43,7 @@ __all__ = [
     "keep",
     "note_outcomes",
     "safe_name",
+    "samples_from",
     "start_import",
     "work",
 ]

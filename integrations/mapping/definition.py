@@ -366,7 +366,7 @@ class _Checker:
         if "timezone" in row:
             self._zone_known(f"{place}.timezone", row["timezone"])
         forms = row.get("format", [])
-        for form in [forms] if isinstance(forms, str) else forms if isinstance(forms, list) else [None]:
+        for form in [forms] if isinstance(forms, str) else forms if isinstance(forms, list) else [0]:
             if not isinstance(form, str) or not (
                 "%" in form or form in ("iso", "excel", "epoch", "epoch_ms")
             ):

@@ -7,6 +7,7 @@ report that placed an order stays: the corrected one stands above it as a later 
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext as _
 
 from integrations import ingest
 from integrations.canonical import OrderReport, Translated, UnknownValue, Untranslatable
@@ -106,13 +108,40 @@ def reread_value(value: UnmappedValue, *, at: datetime) -> Reread:
     return done
 
 
+def is_status(mapping: FieldMapping | None, value: UnmappedValue) -> bool:
+    """Whether the value was unknown as the record's status, not in one of its fields."""
+    status = (mapping.definition.get("status") or {}) if mapping else {}
+    return value.field in (status.get("path"), status.get("jmespath"), "status")
+
+
+def _value_map(mapping: FieldMapping, value: UnmappedValue) -> dict[str, Any]:
+    """The value map that does not know the value. Raises LookupError if the mapping has none there any more."""
+    found = (
+        mapping.definition.get("status")
+        if is_status(mapping, value)
+        else (mapping.definition.get("fields") or {}).get(value.field)
+    )
+    if not found or not isinstance(found.get("values"), dict):
+        raise LookupError(
+            _("The mapping has no value map for “%(field)s” any more.") % {"field": value.field}
+        )
+    values: dict[str, Any] = found["values"]
+    return values
+
+
+def add_value(mapping: FieldMapping, value: UnmappedValue, meaning: Any) -> None:
+    """Put the value into its value map; the caller saves. Raises LookupError."""
+    mapping.definition = copy.deepcopy(mapping.definition)
+    _value_map(mapping, value)[value.value] = meaning
+
+
 def knows(mapping: FieldMapping | None, value: UnmappedValue) -> bool:
-    """Whether the mapping's value maps have this value, in the field or status that it was unknown in."""
-    definition: dict[str, Any] = mapping.definition if mapping else {}
-    status = definition.get("status") or {}
-    rows = [status] if value.field in (status.get("path"), status.get("jmespath"), "status") else []
-    rows.append((definition.get("fields") or {}).get(value.field) or {})
-    return any(value.value in {str(name).strip() for name in row.get("values") or {}} for row in rows)
+    if mapping is None:
+        return False
+    try:
+        return value.value in {str(name).strip() for name in _value_map(mapping, value)}
+    except LookupError:
+        return False
 
 
 def _add(total: Reread, step: Reread) -> None:

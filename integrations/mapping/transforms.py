@@ -149,7 +149,7 @@ def _loosely(text: str) -> datetime | None:
     if found is None:
         return None
     try:
-        return datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type, misc]  # noqa: DTZ001
+        return datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]  # noqa: DTZ001
     except ValueError:
         return None
 

@@ -6,12 +6,15 @@ from decimal import Decimal
 from time import perf_counter
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.canonical import FactItem, OrderReport, Problem, UnknownValue, Untranslatable
+from integrations.canonical import HUB_FIELDS, FactItem, OrderReport, Problem, UnknownValue, Untranslatable
 from integrations.mapping import BadDefinition, check, paths_of, suggest, translate, trial
+from integrations.mapping.definition import FIELD_KEYS, ROOT_KEYS
 from integrations.mapping.starters import STARTERS
+from integrations.mapping.transforms import TRANSFORMS
 
 FIELDS = {
     "external_id": {"path": "tid"},
@@ -319,6 +322,20 @@ def test_a_bad_definition_is_not_used():
 @pytest.mark.parametrize("name", STARTERS)
 def test_starters_are_valid(name):
     assert check(STARTERS[name][1]) == []
+
+
+def test_the_documented_example_is_valid():
+    text = (settings.BASE_DIR / "docs" / "field-mapping.md").read_text(encoding="utf-8")
+
+    assert check(json.loads(text.split("```json")[1].split("```")[0])) == []
+
+
+def test_the_documentation_names_every_field_and_transform():
+    text = (settings.BASE_DIR / "docs" / "field-mapping.md").read_text(encoding="utf-8")
+
+    assert [
+        name for name in (*HUB_FIELDS, *TRANSFORMS, *FIELD_KEYS, *ROOT_KEYS) if f"`{name}" not in text
+    ] == []
 
 
 def test_a_trial_tells_each_sample_apart_and_stops_at_twenty():

@@ -173,16 +173,10 @@ def _definition(path: Path) -> dict[str, object]:
 
 
 def _connection(slug: str | None, shop: Shop, mapping: FieldMapping) -> Connection:
-    found: Connection | None
     if slug:
-        found = Connection.objects.filter(slug=slug).first()
-        if found is None:
-            raise Refused(_("There is no connection “%(slug)s”.") % {"slug": slug})
-        if found.shop_id != shop.pk:
-            raise Refused(_("The connection “%(slug)s” belongs to another shop.") % {"slug": slug})
-        return found
+        return _named_connection(slug, shop)
     rows = Connection.objects.filter(connector="rows", shop=shop, is_active=True)
-    found = rows.filter(Q(mapping=mapping) | Q(mapping=None)).order_by("id").first()
+    found: Connection | None = rows.filter(Q(mapping=mapping) | Q(mapping=None)).order_by("id").first()
     if found is not None:
         return found
     made: Connection = Connection.objects.create(
@@ -195,6 +189,15 @@ def _connection(slug: str | None, shop: Shop, mapping: FieldMapping) -> Connecti
         is_demo=shop.is_demo,
     )
     return made
+
+
+def _named_connection(slug: str, shop: Shop) -> Connection:
+    found: Connection | None = Connection.objects.filter(slug=slug).first()
+    if found is None:
+        raise Refused(_("There is no connection “%(slug)s”.") % {"slug": slug})
+    if found.shop_id != shop.pk:
+        raise Refused(_("The connection “%(slug)s” belongs to another shop.") % {"slug": slug})
+    return found
 
 
 def _free_slug(wanted: str) -> str:
