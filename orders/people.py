@@ -160,6 +160,16 @@ SCOPE_PATHS: dict[str, str | None] = {
     "orders.auditentry": None,
     "orders.staffscope": None,
     "orders.worksignal": None,
+    "integrations.connection": "=",
+    "integrations.apitoken": "=connection",
+    "integrations.unmappedvalue": "=connection",
+    "integrations.importrun": "=connection",
+    "integrations.importrowerror": "=run__connection",
+    "integrations.inboundmessage": "=connection",
+    "integrations.idempotencykey": "=connection",
+    # Mappings belong to no shop: several connections may share one.
+    "integrations.fieldmapping": None,
+    "integrations.fieldmappingversion": None,
     "auth.user": None,
     "auth.group": None,
 }
