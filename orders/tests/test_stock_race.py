@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 
 from orders import steps, stock
@@ -96,7 +96,8 @@ def confirm(order_id: int, actor_id: int) -> str:
 
 
 def test_a_step_that_several_people_take_at_once_is_taken_by_one(boss: User) -> None:
-    order = make_full_order()
+    with transaction.atomic():
+        order = make_full_order()
     connection.close()
 
     answers = at_once(confirm, [(order.pk, boss.pk)] * CLIENTS)
