@@ -21,7 +21,7 @@ from integrations.api_schema import PUSH
 from integrations.bodies import BadBody, read_body, text_of
 from integrations.inbox import Arrival
 from integrations.models import Connection
-from integrations.signatures import SignatureRefused, Signed
+from integrations.signatures import BadSecret, SignatureRefused, Signed
 from orders.api import HubView, Refused
 
 SECRET_NAME = "webhook"  # noqa: S105 - the name under which a connection keeps its secrets
@@ -64,6 +64,13 @@ def _receive(slug: str, signed: Signed, at: datetime) -> Response:
             raise Refused(404, "not_found", "There is no webhook at this address.") from refusal
         _note_refusal(connection, refusal, at)
         raise Refused(401, refusal.code, str(refusal)) from refusal
+    except BadSecret as error:
+        # Ours to mend, not the sender's: it shall try again.
+        if connection is not None:
+            _note_refusal(connection, error, at)
+        raise Refused(
+            503, "secret_unusable", "The secret kept here cannot be used; try again later."
+        ) from error
     if connection is None or not known:
         raise Refused(404, "not_found", "There is no webhook at this address.")
     return _put_down(connection, signed, at)
@@ -99,7 +106,7 @@ def _nobodys_secret() -> str:
     return signatures.SHARED + secrets.token_hex(24)
 
 
-def _note_refusal(connection: Connection, refusal: SignatureRefused, at: datetime) -> None:
+def _note_refusal(connection: Connection, refusal: Exception, at: datetime) -> None:
     """Let the operator see it on the connection: how many, and why the last one."""
     _refused[connection.slug] += 1
     # In the future counts as long ago: clocks are set back.

@@ -95,6 +95,7 @@ REFUSALS = {
     415: "The body is not JSON, or it is compressed.",
     422: "The idempotency key was used before for another request, or there are too many items.",
     429: "Too many requests. Retry-After says when to go on.",
+    503: "This side is not set up right; its operator can see why. Try again later.",
 }
 
 

@@ -266,6 +266,15 @@ def test_the_operator_sees_that_pushes_are_refused_and_why():
 
 
 @pytest.mark.django_db
+def test_a_secret_that_cannot_be_used_is_the_operators_to_mend():
+    make_webhook("site", "whsec_not base64")
+
+    assert push(BODY, at=SENT).status_code == 503
+    assert "not base64" in Connection.objects.get(slug="site").failure
+    assert nothing_kept()
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "put", "delete", "head"])
 def test_webhooks_are_only_posted(client, method):
     make_webhook()
