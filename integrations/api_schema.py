@@ -160,7 +160,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 ANSWERS: dict[int, Any] = {
     200: OpenApiResponse(ReportedSerializer, description="One result per item, in their order."),
-    **refusals(400, 401, 403, 413, 415, 422, 429),
+    **refusals(400, 401, 403, 411, 413, 415, 422, 429),
 }
 
 FACTS: dict[str, Any] = {
@@ -253,6 +253,6 @@ PUSH: dict[str, Any] = {
     "responses": {
         202: OpenApiResponse(PushedSerializer, description="Stored; it is read soon."),
         200: OpenApiResponse(PushedSerializer, description="Known already."),
-        **refusals(400, 401, 404, 405, 409, 410, 413, 503),
+        **refusals(400, 401, 404, 405, 409, 410, 411, 413, 503),
     },
 }

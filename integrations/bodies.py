@@ -25,6 +25,8 @@ def read_body(request: HttpRequest) -> bytes:
     Raises BadBody.
     """
     limit = settings.INBOUND_MAX_BYTES
+    if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+        raise BadBody(411, "length_missing", "Bodies in chunks are not taken; send Content-Length.")
     try:
         announced = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:

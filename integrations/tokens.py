@@ -88,7 +88,7 @@ def find(clear: str, at: datetime) -> ApiToken | None:
     until, token = _believed.get(key, (0.0, None))
     if token is not None and time.monotonic() < until:
         return token
-    found = (
+    found: ApiToken | None = (
         ApiToken.objects.select_related("connection__shop")
         .filter(digest=key, revoked_at__isnull=True)
         .first()
@@ -108,5 +108,5 @@ def _note_use(token: ApiToken, at: datetime) -> None:
     if token.used_at is not None and token.used_at > stale:
         return
     # Not a change that anybody made: past the audit on purpose.
-    rows = QuerySet(ApiToken).filter(Q(used_at=None) | Q(used_at__lte=stale), pk=token.pk)
+    rows: QuerySet[ApiToken] = QuerySet(ApiToken).filter(Q(used_at=None) | Q(used_at__lte=stale), pk=token.pk)
     rows.update(used_at=at)

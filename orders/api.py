@@ -91,6 +91,7 @@ REFUSALS = {
     405: "This address does not take this method.",
     409: "The same id was used before for other content.",
     410: "The connection is switched off; stop sending.",
+    411: "The body comes in chunks; Content-Length is needed.",
     413: "The body is too large. Send fewer items at once.",
     415: "The body is not JSON, or it is compressed.",
     422: "The idempotency key was used before for another request, or there are too many items.",

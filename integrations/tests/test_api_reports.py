@@ -391,6 +391,13 @@ def test_a_body_of_ten_megabytes_is_refused_unread(wms):
     assert not InboundMessage.objects.exists()
 
 
+def test_a_body_of_unknown_length_is_refused_as_such(client, wms):
+    headers = {"Authorization": f"Token {wms.clear}", "Transfer-Encoding": "chunked"}
+    answer = client.generic("POST", "/api/v1/facts/", "", content_type="application/json", headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]) == (411, "length_missing")
+
+
 def test_an_item_that_is_too_large_is_refused_alone(wms):
     items = wms.facts(picked("a", extra="x" * 300_000), picked("b")).json()["items"]
 
