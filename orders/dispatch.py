@@ -23,7 +23,8 @@ BATCH = 200
 # A failing event is tried again after these waits; after the fifth attempt it is set aside for an operator.
 WAITS = [timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(minutes=30)]
 
-Reaction = Callable[[OrderEvent], None]
+# A reaction takes events in the order in which they were recorded, so that it can read and write set-wise.
+Reaction = Callable[[Sequence[OrderEvent]], None]
 
 
 @lru_cache(maxsize=4)
@@ -44,10 +45,8 @@ def dispatch_waiting(limit: int = BATCH) -> int:
         try:
             # Nearly always everything succeeds: one savepoint for the batch instead of one for each reaction.
             with transaction.atomic():
-                for event in events:
-                    for name, reaction in pipeline():
-                        if name not in event.reacted:
-                            reaction(event)
+                for name, reaction in pipeline():
+                    reaction([event for event in events if name not in event.reacted])
         except Exception:
             logger.exception("a reaction failed; the events of this batch are run one by one")
             _run_apart(events, at)
@@ -115,7 +114,7 @@ def _react(event: OrderEvent, name: str, reaction: Reaction) -> str:
         return ""
     try:
         with transaction.atomic():
-            reaction(event)
+            reaction([event])
     except Exception as error:
         logger.exception("%s failed on event %s", name, event.pk)
         return f"{name}: {type(error).__name__}"

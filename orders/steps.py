@@ -370,14 +370,22 @@ def effect_outside(order: Order, step: Step, facts: Sequence[OrderFact]) -> str:
     return ""
 
 
-def observe(event: OrderEvent) -> None:
+def observe(events: Sequence[OrderEvent]) -> None:
     """Reaction: goods that left are booked out of stock, a cancelled order gives back what it held."""
-    has_moved = event.kind == OrderEvent.Kind.MOVED or (
-        event.kind == OrderEvent.Kind.AXIS and event.name.startswith("parcel:")
+    moved = {
+        event.order_id: event
+        for event in events
+        if event.kind == OrderEvent.Kind.MOVED
+        or (event.kind == OrderEvent.Kind.AXIS and event.name.startswith("parcel:"))
+    }
+    if not moved:
+        return
+    locked = stock.StockLock.objects.filter(order_id__in=moved, released_at=None).values_list(
+        "order_id", flat=True
     )
-    if has_moved and stock.StockLock.objects.filter(order_id=event.order_id, released_at=None).exists():
+    for order_id in sorted(set(locked)):
         # In a transaction of its own: a batch of events must not hold the stock of many orders at once.
-        transaction.on_commit(partial(follow_goods, event.order_id, at=event.recorded_at), robust=True)
+        transaction.on_commit(partial(follow_goods, order_id, at=moved[order_id].recorded_at), robust=True)
 
 
 def follow_goods(order_id: int, *, at: datetime) -> None:

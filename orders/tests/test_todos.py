@@ -5,6 +5,8 @@ from datetime import date, timedelta
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orders import steps, stock, todos
 from orders.dispatch import dispatch_waiting
@@ -117,13 +119,24 @@ def test_an_unknown_status_asks_the_integrator_once_for_each_value(shop: Shop) -
 
 def test_the_same_question_twice_is_one_to_do_that_counts(shop: Shop) -> None:
     order = make_order(shop=shop)
-    event = OrderEvent.objects.filter(order=order).first()
-    assert event is not None
+    event = OrderEvent.objects.get(order=order, kind="step", name="date")
 
     for _again in range(3):
-        todos.ask(event, Todo.Kind.REQUEST, owner="service", subject="address")
+        todos.observe([event])
 
-    assert Todo.objects.get(kind=Todo.Kind.REQUEST).n_times == 3
+    assert Todo.objects.get(order=order, kind=Todo.Kind.STEP).n_times == 3
+
+
+def test_reactions_ask_the_same_queries_for_few_events_and_for_many(shop: Shop) -> None:
+    counts = []
+    for n_orders in (2, 12):
+        for _number in range(n_orders):
+            make_order(shop=shop)
+        with CaptureQueriesContext(connection) as queries:
+            dispatch_waiting()
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
 
 
 def test_sources_that_disagree_ask_somebody_to_look(shop: Shop) -> None:
