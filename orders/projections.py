@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import models
 
-from orders.bulk import update_rows
+from orders.bulk import add_rows, update_rows
 from orders.derivation import Derivation
 from orders.models import Order, OrderEvent, OrderHold, OrderLine, OrderStep, Parcel
 from orders.stages import STEP_ROWS, Step, StepState
@@ -41,7 +41,7 @@ class _Table:
     ) -> None:
         self.model, self.name, self.columns = model, name, columns
         self.stored: dict[int, dict[str, tuple[int, tuple[Any, ...]]]] = {}
-        self.added: list[models.Model] = []
+        self.added: list[list[Any]] = []
         self.changed: list[list[Any]] = []
         self.removed: list[int] = []
         rows = model._default_manager.filter(order_id__in=order_ids).values_list(
@@ -57,11 +57,7 @@ class _Table:
         stored = self.of(order_id)
         for key, values in wanted.items():
             if key not in stored:
-                self.added.append(
-                    self.model(
-                        order_id=order_id, **{self.name: key}, **dict(zip(self.columns, values, strict=True))
-                    )
-                )
+                self.added.append([order_id, key, *values])
             elif stored[key][1] != values:
                 self.changed.append([stored[key][0], *values])
         self.removed += [pk for key, (pk, _values) in stored.items() if key not in wanted]
@@ -69,7 +65,7 @@ class _Table:
     def write(self) -> None:
         if self.removed:
             self.model._default_manager.filter(pk__in=self.removed).delete()
-        self.model._default_manager.bulk_create(self.added, batch_size=500)
+        add_rows(self.model, ["order_id", self.name, *self.columns], self.added)
         update_rows(self.model, self.columns, self.changed)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django_fsm import TransitionNotAllowed
 
-from orders.bulk import update_rows
+from orders.bulk import add_models, update_rows
 from orders.deadlines import Calendars, stall_deadline, step_deadlines
 from orders.derivation import Derivation, derive
 from orders.masters import Customer, Warehouse
@@ -396,7 +396,7 @@ def _write(orders: Sequence[Order], projections: Projections, settled: Settled) 
     ]
     update_rows(Order, WRITTEN, rows)
     projections.write()
-    OrderEvent.objects.bulk_create(settled.events, batch_size=500)
+    add_models(settled.events)
 
 
 def mark_stalled(order_ids: Sequence[int], *, at: datetime) -> list[OrderEvent]:
