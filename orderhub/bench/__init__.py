@@ -1,0 +1,1 @@
+"""The measurements of docs/benchmarks.md, each against real servers that it starts and ends itself."""
