@@ -393,7 +393,8 @@ def test_a_body_of_ten_megabytes_is_refused_unread(wms):
 
 def test_a_body_of_unknown_length_is_refused_as_such(client, wms):
     headers = {"Authorization": f"Token {wms.clear}", "Transfer-Encoding": "chunked"}
-    answer = client.generic("POST", "/api/v1/facts/", "", content_type="application/json", headers=headers)
+    headers["Content-Type"] = "application/json"
+    answer = client.generic("POST", "/api/v1/facts/", "", headers=headers)
 
     assert (answer.status_code, answer.json()["error"]) == (411, "length_missing")
 
