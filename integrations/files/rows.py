@@ -23,7 +23,8 @@ from integrations.files.opening import (
 )
 
 MAX_COLUMNS = 300
-MAX_ROWS = 2_000_000
+# As many as a worker unpacks well within the time one task may take.
+MAX_ROWS = 500_000
 # ="00123" is how some systems keep spreadsheet programs from eating the zeros.
 AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils.timezone import now
@@ -162,10 +162,17 @@ def work(seconds: float = SLICE_SECONDS) -> bool:
     """Carry the open runs forward for about so long. True if there is more to read in."""
     deadline = time.monotonic() + seconds
     for run in ImportRun.objects.filter(state__in=OPEN).order_by("id"):
-        while advance(run.pk):
-            if time.monotonic() >= deadline:
-                return True
-        finish_if_settled(run.pk)
+        try:
+            while advance(run.pk):
+                if time.monotonic() >= deadline:
+                    return True
+            finish_if_settled(run.pk)
+        except DatabaseError:
+            # Busy or away: the run is taken up again from the place it remembers.
+            raise
+        except Exception as error:
+            logger.exception("import %s failed", run.pk)
+            _fail(run, _("The program failed on this file (%(what)s).") % {"what": type(error).__name__})
     return False
 
 
@@ -363,13 +370,15 @@ def _has_waiting(run_id: int) -> bool:
 
 
 def forget_uploads(before: datetime) -> int:
-    """Delete uploaded files that were put down before this moment and belong to no open run; how many."""
-    used = set(ImportRun.objects.filter(state__in=OPEN).values_list("digest", flat=True))
-    found = 0
-    for path in Path(settings.UPLOAD_DIR).glob("*"):
-        if path.is_file() and path.name not in used and path.stat().st_mtime < before.timestamp():
-            if path.name.startswith("run-") and used:
-                continue
-            path.unlink(missing_ok=True)
-            found += 1
-    return found
+    """Delete what lies under UPLOAD_DIR since before this moment, except what open runs still need; how many files."""
+    needed: set[str] = set()
+    for run in ImportRun.objects.filter(state__in=OPEN):
+        needed |= {run.digest, unpacked_path(run).name}
+    old = [
+        path
+        for path in Path(settings.UPLOAD_DIR).glob("*")
+        if path.is_file() and path.name not in needed and path.stat().st_mtime < before.timestamp()
+    ]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)

@@ -519,3 +519,25 @@ def test_what_a_run_is_tried_on_comes_from_the_file():
     assert len(found) == 1
     assert [row["商品编码"] for row in found[0]] == ["BRK-001", "X"]
     assert settings.UPLOAD_DIR.joinpath(digest).exists()
+
+
+def test_old_uploads_are_deleted_but_not_those_of_open_runs():
+    connection = make_way_in()
+    done, waiting = carry_out(start(connection, table({}))), start(connection, table({"订单号": "B"}))
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+
+    assert files.forget_uploads(NINE.replace(year=2000)) == 0
+    assert files.forget_uploads(later) == 1
+
+    assert not upload_path(done.digest).exists()
+    assert carry_out(waiting).state == "done"
+
+
+def test_a_file_whose_upload_is_gone_says_so():
+    run = start(make_way_in(), table({}))
+    upload_path(run.digest).unlink()
+
+    assert not files.work()
+
+    run.refresh_from_db()
+    assert (run.state, "Upload it again" in run.error) == ("failed", True)
