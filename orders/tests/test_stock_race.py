@@ -128,7 +128,7 @@ def test_what_sixteen_clients_see_could_have_happened_one_after_another(
 
     assert verdict.anomalies == []
     assert verdict.n_operations > 280
-    assert {op.outcome for op in history} == {"ok"}
+    assert sum(op.outcome == "ok" for op in history) >= 0.98 * len(history)
 
 
 def test_the_judge_finds_a_unit_that_two_orders_got(warehouse: Warehouse, boss: User) -> None:
