@@ -28,12 +28,18 @@ PR_SET_PDEATHSIG = 1
 STOPS_WITHIN = 10.0
 
 
-def _run_cluster(steward_pid: int) -> None:
-    """The child: a django-q cluster that leads a process group and does not outlive the steward."""
-    os.setsid()
-    # SIGKILL, because a stuck cluster ignores SIGTERM; its own children notice and end.
+def _die_with_parent() -> None:
+    """Let the kernel end this process when its parent ends (Linux only). SIGKILL: a stuck cluster ignores SIGTERM."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _run_cluster(steward_pid: int) -> None:
+    """The child: a django-q cluster that leads a process group; nobody of it outlives the steward."""
+    os.setsid()
+    _die_with_parent()
+    # The setting is not inherited, and each process of the cluster is forked by another one.
+    os.register_at_fork(after_in_child=_die_with_parent)
     if os.getppid() != steward_pid:
         return
     from django_q.cluster import Cluster

@@ -23,6 +23,7 @@ from orderhub.housekeeping import tidy
 from orderhub.watchdog import Watchdog
 from orders.models import OrderEvent
 from orders.tasks import hint, pulse
+from orders.worktime.holidays import ensure_holidays
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Rounds:
         self._every(ROUND, "the watch over the workers", lambda: self.watchdog.look(at), at)
         self._every(SWEEP_EVERY, "the sweeps", lambda: sweep(at), at)
         self._every(TIDY_EVERY, "the housekeeping", lambda: tidy(at), at)
+        self._every(TIDY_EVERY, "the holidays", lambda: ensure_holidays(at), at)
 
     def _every(self, pause: timedelta, name: str, step: Callable[[], object], at: datetime) -> None:
         last = self.last.get(name)
