@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from integrations import files
+from integrations.admin_mapping import person
 from integrations.files.runs import OPEN, upload_path
 from integrations.mapping import TRIAL_LIMIT, BadDefinition, trial
 from integrations.models import Connection, FieldMapping, ImportRun
@@ -97,7 +98,7 @@ class ImportRunAdmin(ScopedAdmin):
                         form.cleaned_data["mapping"],
                         digest,
                         name,
-                        request.user,
+                        person(request),
                     )
                     return redirect("admin:integrations_importrun_change", run.pk)
                 context = self._tried(form, digest, name)

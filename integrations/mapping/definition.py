@@ -365,8 +365,9 @@ class _Checker:
     def _options(self, place: str, row: dict[str, Any]) -> None:
         if "timezone" in row:
             self._zone_known(f"{place}.timezone", row["timezone"])
-        forms = row.get("format", [])
-        for form in [forms] if isinstance(forms, str) else forms if isinstance(forms, list) else [0]:
+        forms: Any = row.get("format", [])
+        listed: list[Any] = forms if isinstance(forms, list) else [forms]
+        for form in listed:
             if not isinstance(form, str) or not (
                 "%" in form or form in ("iso", "excel", "epoch", "epoch_ms")
             ):
