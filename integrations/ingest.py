@@ -380,6 +380,7 @@ def _put_off(pk: int, error: Exception) -> None:
         message.errors = [{"field": "", "error": f"{type(error).__name__}: the hub failed on this message"}]
         if message.attempts > len(WAITS):
             message.state = State.FAILED
+            files.note_outcomes([], [(message, [Problem("", message.errors[0]["error"])])])
         else:
             message.not_before = now() + WAITS[message.attempts - 1]
         message.save(update_fields=["attempts", "errors", "state", "not_before"])

@@ -12,6 +12,7 @@ from orders.stages import STAGE_ROWS, STALLS_AFTER_ABROAD, STEP_ROWS, Step, Step
 from orders.worktime import (
     Calendar,
     CalendarNeverOpens,
+    WorkCalendar,
     add_working,
     add_working_days,
     calendar_of,
@@ -21,11 +22,17 @@ from orders.worktime import (
 HOME = {"", "CN"}
 
 
+def calendar_version() -> str:
+    """The state of all calendars: another one whenever any calendar or day was changed. One query."""
+    return WorkCalendar.objects.order_by("pk").values_list("version", flat=True).first() or "none"
+
+
 class Calendars:
     """The calendars that one batch of orders needs, each read once and as it is now."""
 
     def __init__(self) -> None:
         self._known: dict[int | None, Calendar] = {}
+        self.version = calendar_version()
 
     def of(self, warehouse_id: int | None) -> Calendar:
         """The warehouse's calendar, or the default one."""

@@ -184,6 +184,8 @@ class Order(FSMModelMixin, models.Model):
     last_fact_at = models.DateTimeField(_("last fact"), null=True)
     settled_through = models.DateTimeField(_("settled through"), null=True)
     derived_with = models.PositiveIntegerField(_("precedence version"), default=0)
+    # Which state of the working calendars its deadlines were computed on; empty before the first settle.
+    clocked_with = models.CharField(_("calendar version"), max_length=16, blank=True)
     # A defect report, not a status: the door refused what the derivation asked for. Facts keep coming in.
     set_aside = models.CharField(_("set aside because"), max_length=300, blank=True)
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from orders import audit
+from orders.deadlines import calendar_version
 from orders.derivation import derive
 from orders.models import Order, PrecedenceVersion
 from orders.precedence import precedence_in_force, precedence_of
@@ -67,13 +69,17 @@ def apply_version(version: PrecedenceVersion, *, at: datetime) -> int:
 
 
 def waiting(number: int) -> OrderQuerySet:
-    """Open orders that were last judged by another version. Closed orders keep the version that judged them."""
-    # An order that is set aside keeps its old judgement until an operator has looked at it.
-    return Order.objects.open().exclude(derived_with=number).filter(set_aside="").order_by("pk")
+    """Open orders last judged by another precedence version, or on calendars that have changed since.
+
+    Closed orders keep the version that judged them. An order that is set aside keeps its old judgement until an
+    operator has looked at it.
+    """
+    calendars = ~Q(clocked_with__in=["", calendar_version()])
+    return Order.objects.open().filter(~Q(derived_with=number) | calendars, set_aside="").order_by("pk")
 
 
 def rejudge_some(*, at: datetime) -> int:
-    """Judge one batch of open orders by the version in force; returns how many. Safe to repeat and to interrupt."""
+    """Judge one batch of open orders by the rules and calendars in force; returns how many. Safe to interrupt."""
     precedence = precedence_in_force()
     batch = list(waiting(precedence.version).values_list("pk", flat=True)[:BATCH])
     if batch:

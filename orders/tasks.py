@@ -117,8 +117,7 @@ def sweep() -> None:
         mark_stalled(quiet, at=at)
     if give_back_stock(at) or due or quiet:
         hint("dispatch")
-    in_force = precedence_in_force().version
-    if in_force and waiting(in_force).exists():
+    if waiting(precedence_in_force().version).exists():
         hint("rejudge")
 
 

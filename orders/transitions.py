@@ -154,8 +154,8 @@ def _ids(model: type[Customer] | type[Warehouse], codes: set[str]) -> dict[str, 
 WRITTEN = (
     "stage", "stage_since", "payment", "invoice", "intent", "partial_of", "partial_done", "partial_total", "has_conflict",
     "conflicts", "is_held", "is_short", "n_unknown", "is_rush", "is_test", "merged_from", "waybill", "confirmed_on",
-    "is_open", "next_step", "step_due_at", "stalls_at", "stalled_at", "due_again_at", "last_fact_at", "settled_through", "derived_with",
-    "set_aside", "warehouse_id", "customer_id", "contact_id", "region", "country", "placed_at", "currency", "total",
+    "is_open", "next_step", "step_due_at", "stalls_at", "stalled_at", "due_again_at", "last_fact_at", "settled_through",
+    "derived_with", "clocked_with", "set_aside", "warehouse_id", "customer_id", "contact_id", "region", "country", "placed_at", "currency", "total",
     "remark",
 )  # fmt: skip
 AXES = ("payment", "invoice", "intent")
@@ -190,10 +190,12 @@ def _settle_one(
         settled.set_aside.append(order.pk)
         return
     _take_columns(order, answer, masters)
-    changes = projections.take(
-        order, answer, step_deadlines(order, answer, projections.due_of(order.pk), masters.calendars), at
-    )
+    # Deadlines that were computed on calendars that have changed since are computed anew, and what moves is recorded.
+    is_moved_calendar = before["clocked_with"] not in {"", masters.calendars.version}
+    known = {} if is_moved_calendar else projections.due_of(order.pk)
+    changes = projections.take(order, answer, step_deadlines(order, answer, known, masters.calendars), at)
     order.step_due_at = projections.next_due(order.pk)
+    order.clocked_with = masters.calendars.version
     _restart_clock(order, answer, before["stalls_at"], masters.calendars, at)
     recorder = _Recorder(order, cause, answer, at, silent=silent)
     recorder.moved(before["stage"], passed, is_new=is_new)
@@ -207,6 +209,9 @@ def _settle_one(
             recorder.changed(
                 OrderEvent.Kind.FLAG, name.removesuffix("_id"), before[name], getattr(order, name)
             )
+    if is_moved_calendar:
+        for name in ("step_due_at", "stalls_at"):
+            recorder.changed(OrderEvent.Kind.FLAG, name, _iso(before[name]), _iso(getattr(order, name)))
     settled.events += recorder.events
     if any(getattr(order, name) != before[name] for name in WRITTEN):
         settled.moved.append(order.pk)
