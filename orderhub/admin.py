@@ -56,7 +56,7 @@ admin.site.unregister([User, Group])
 
 
 @admin.register(User)
-class HubUserAdmin(UserAdmin, RecordedAdmin):
+class HubUserAdmin(UserAdmin[User], RecordedAdmin):  # type: ignore[misc]
     """People. They are deactivated, not deleted: facts and the audit name them."""
 
     form = UserChangeForm
@@ -115,7 +115,7 @@ class HubUserAdmin(UserAdmin, RecordedAdmin):
 
 
 @admin.register(Group)
-class HubGroupAdmin(GroupAdmin, RecordedAdmin):
+class HubGroupAdmin(GroupAdmin, RecordedAdmin):  # type: ignore[misc]
     """Roles. Those of the house come from orders/access.py and are shown only; others may be made by hand."""
 
     list_display = ("label", "name")

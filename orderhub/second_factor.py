@@ -71,7 +71,7 @@ def demo_banner(request: HttpRequest) -> str:
 
 
 def enrolled(user: User) -> bool:
-    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
+    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
 def new_device(user: User) -> TOTPDevice:
@@ -96,7 +96,7 @@ def accepts(device: TOTPDevice, code: str) -> bool:
     """Does the code prove that the app knows the secret? Stores the device if so."""
     proof = TOTP(device.bin_key, device.step, device.t0, device.digits)
     proof.time = time()
-    return code.isdigit() and proof.verify(int(code), device.tolerance) and device.verify_token(code)
+    return code.isdigit() and bool(proof.verify(int(code), device.tolerance) and device.verify_token(code))
 
 
 def qr_svg(device: TOTPDevice) -> SafeString:

@@ -87,7 +87,7 @@ class AuditedQuerySet(models.QuerySet[Any]):
         if set(values) <= housekeeping(self.model):
             return super().update(**values)
         with transaction.atomic(using=self.db):
-            before = {record.pk: raw(record) for record in self._chain().select_for_update(of=("self",))}
+            before = {record.pk: raw(record) for record in self.all().select_for_update(of=("self",))}
             count = super().update(**values)
             for record in self.model._base_manager.using(self.db).filter(pk__in=before):
                 record_change(record, before[record.pk])
@@ -95,7 +95,7 @@ class AuditedQuerySet(models.QuerySet[Any]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         with transaction.atomic(using=self.db):
-            record_deletion(self._chain(), self.db)
+            record_deletion(self.all(), self.db)
             return super().delete()
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
@@ -152,8 +152,11 @@ class LinkQuerySet(models.QuerySet[Any]):
 
     def _record(self, action: str, link: models.Model) -> None:
         change = {self.other: str(getattr(link, self.other))}
-        kept = {"after": change} if action == "link" else {"before": change}
-        audit.record(action, getattr(link, self.owner), **kept)
+        owner = getattr(link, self.owner)
+        if action == "link":
+            audit.record(action, owner, after=change)
+        else:
+            audit.record(action, owner, before=change)
 
     def bulk_create(self, objs: Iterable[Any], *args: Any, **kwargs: Any) -> list[Any]:
         with transaction.atomic(using=self.db):
@@ -165,18 +168,20 @@ class LinkQuerySet(models.QuerySet[Any]):
 
     def _exists(self, link: models.Model) -> bool:
         ends = {f"{end}_id": getattr(link, f"{end}_id") for end in (self.owner, self.other)}
-        return self.model._base_manager.using(self.db).filter(**ends).exists()
+        return bool(self.model._base_manager.using(self.db).filter(**ends).exists())
 
     def delete(self) -> tuple[int, dict[str, int]]:
         with transaction.atomic(using=self.db):
-            for link in self._chain().select_related(self.owner, self.other):
+            for link in self.all().select_related(self.owner, self.other):
                 self._record("unlink", link)
             return super().delete()
 
 
 def audit_links(through: type[models.Model], *, owner: str, other: str) -> None:
     """From now on, every change of this many-to-many field is in the audit, whatever the way in."""
-    rows = type(f"{through.__name__}Rows", (LinkQuerySet,), {"owner": owner, "other": other})
+    rows: type[LinkQuerySet] = type(
+        f"{through.__name__}Rows", (LinkQuerySet,), {"owner": owner, "other": other}
+    )
     # A manager of the same name would be hidden behind the one Django made for the table.
     through._meta.local_managers.clear()
     through.add_to_class("objects", rows.as_manager())

@@ -201,7 +201,8 @@ def _condition(label: str, path: str, grant: Grant, user: User | AnonymousUser) 
     if path.startswith("="):
         return _of_places(label, path[1:], grant)
     if label in _OWN_RULES:
-        return _OWN_RULES[label](grant, user)
+        own: Q = _OWN_RULES[label](grant, user)
+        return own
     condition = grant.orders(f"{path}__" if path else "")
     return condition or Q(pk__in=[])
 

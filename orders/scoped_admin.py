@@ -24,7 +24,7 @@ class ScopedRelatedFilter(admin.RelatedFieldListFilter):
 
     def field_choices(
         self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, Any]]:
         rows = visible(field.remote_field.model._default_manager.all(), request.user)
         return [(str(row.pk), str(row)) for row in rows]
 
@@ -68,13 +68,17 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> ModelChoiceField[Any] | None:
         kwargs.setdefault("queryset", self._choosable(db_field, request))
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        field: ModelChoiceField[Any] | None = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        return field
 
     def formfield_for_manytomany(
         self, db_field: Any, request: HttpRequest, **kwargs: Any
     ) -> ModelMultipleChoiceField[Any] | None:
         kwargs.setdefault("queryset", self._choosable(db_field, request))
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        field: ModelMultipleChoiceField[Any] | None = super().formfield_for_manytomany(
+            db_field, request, **kwargs
+        )
+        return field
 
     def _choosable(self, field: Any, request: HttpRequest) -> QuerySet[Any]:
         model = field.remote_field.model

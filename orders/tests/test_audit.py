@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin import AdminSite
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.db import NotSupportedError
@@ -331,14 +332,14 @@ class ShopAdmin(ScopedAdmin):
 
 def admin_post(user: User, data: dict[str, Any]) -> HttpResponse:
     """Post to the list of ShopAdmin as this person."""
-    from django.contrib import admin
-
+    site = AdminSite()
+    site.register(Shop, ShopAdmin)
     request = RequestFactory().post("/admin/orders/shop/", data)
     request.user = user
     request.session = {}  # type: ignore[assignment]
     request._messages = FallbackStorage(request)  # type: ignore[attr-defined]
     request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
-    return acting_person(lambda request: ShopAdmin(Shop, admin.site).changelist_view(request))(request)
+    return acting_person(lambda request: site._registry[Shop].changelist_view(request))(request)
 
 
 def test_a_list_edit_leaves_one_row_per_changed_record():
