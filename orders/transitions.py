@@ -152,11 +152,11 @@ def _ids(model: type[Customer] | type[Warehouse], codes: set[str]) -> dict[str, 
 
 # Written by settle and by nothing else. stage is written here too: the transition only checks and sets it.
 WRITTEN = (
-    "stage", "stage_since", "payment", "invoice", "intent", "partial_of", "partial_done", "partial_total", "has_conflict",
-    "conflicts", "is_held", "is_short", "n_unknown", "is_rush", "is_test", "merged_from", "waybill", "confirmed_on",
-    "is_open", "next_step", "step_due_at", "stalls_at", "stalled_at", "due_again_at", "last_fact_at", "settled_through",
-    "derived_with", "clocked_with", "set_aside", "warehouse_id", "customer_id", "contact_id", "region", "country", "placed_at", "currency", "total",
-    "remark",
+    "stage", "stage_since", "payment", "invoice", "intent", "partial_of", "partial_done", "partial_total",
+    "has_conflict", "conflicts", "is_held", "is_short", "n_unknown", "is_rush", "is_test", "merged_from",
+    "waybill", "confirmed_on", "is_open", "next_step", "step_due_at", "stalls_at", "stalled_at", "due_again_at",
+    "last_fact_at", "settled_through", "derived_with", "clocked_with", "set_aside", "warehouse_id",
+    "customer_id", "contact_id", "region", "country", "placed_at", "currency", "total", "remark",
 )  # fmt: skip
 AXES = ("payment", "invoice", "intent")
 # Board columns whose change is recorded as a flag, with how the value reads in the journal.
