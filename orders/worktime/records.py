@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from orders.auditing import Audited, AuditedQuerySet
@@ -84,7 +84,7 @@ class WorkCalendar(Audited):
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
             raise ValidationError(
-                _now("“%(name)s” is not a time zone. Use a name such as Asia/Shanghai or America/New_York.")
+                gettext("“%(name)s” is not a time zone. Use a name such as Asia/Shanghai or America/New_York.")
                 % {"name": self.timezone}
             ) from None
 
@@ -129,7 +129,7 @@ class CalendarDay(Audited):
     @property
     def title(self) -> str:
         """The name as the reader's language has it; loaded names are English."""
-        return _now(self.name) if self.name else ""
+        return gettext(self.name) if self.name else ""
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)
@@ -143,7 +143,7 @@ class CalendarDay(Audited):
     def clean(self) -> None:
         check_shifts(self.shifts)
         if self.shifts and not self.is_worked:
-            raise ValidationError(_now("A free day has no shifts. Tick “worked”, or leave the shifts empty."))
+            raise ValidationError(gettext("A free day has no shifts. Tick “worked”, or leave the shifts empty."))
 
 
 def renew_versions() -> None:
