@@ -115,7 +115,7 @@ def _database() -> dict[str, Any]:
     if url:
         return _server(url)
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "orderhub.sqlite3",
         "NAME": VAR_DIR / "orderhub.sqlite3",
         # Closing the last connection would checkpoint and delete the WAL file: keep it open.
         "CONN_MAX_AGE": None,

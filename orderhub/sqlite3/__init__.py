@@ -1,0 +1,1 @@
+"""SQLite as the house needs it: several processes write, and each gets its turn soon."""
