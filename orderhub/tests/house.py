@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -63,6 +63,23 @@ def children(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def left_of(processes: Iterable[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those still at work after a while. What only waits to be buried by the system has ended."""
+    deadline = time.monotonic() + patience
+    left = [process for process in processes if is_at_work(process)]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.1)
+        left = [process for process in left if is_at_work(process)]
+    return left
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill(*processes: psutil.Process) -> None:
     for process in processes:
         os.kill(process.pid, signal.SIGKILL)
@@ -95,7 +112,7 @@ def steward() -> Iterator[House]:
         try:
             process.wait(30)
         finally:
-            left = psutil.wait_procs(known, timeout=15)[1]
+            left = left_of(known, patience=15)
             for one in [*left, process]:
                 one.kill()
     assert not left, f"outlived the steward: {left}"

@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 from integrations.inbox import Arrival, digest_of, receive
 from integrations.models import InboundMessage
 from integrations.tests.factories import make_shop_with_connection, order_item
-from orderhub.tests.house import LIMIT_SECONDS, kill, steward, until
+from orderhub.tests.house import LIMIT_SECONDS, kill, left_of, steward, until
 from orderhub.watchdog import Watchdog
 from orders import tasks
 from orders.models import Order, OrderEvent, OrderFact, WorkSignal
@@ -131,8 +131,7 @@ def test_a_killed_steward_takes_its_workers_with_it():
         kill(psutil.Process(house.process.pid))
         house.process.wait(10)
 
-        alive = psutil.wait_procs(everybody, timeout=20)[1]
-        assert alive == []
+        assert left_of(everybody, patience=20) == []
 
 
 # The judgement alone, without workers.
