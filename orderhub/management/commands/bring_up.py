@@ -24,4 +24,6 @@ class Command(BaseCommand):
         with audit.acting(way="command", reason="bring_up"):
             ensure_holidays(now())
         if settings.DEMO and "quickstart" in get_commands():
-            call_command("quickstart", demo=True, skip_checks=True, stdout=self.stdout, stderr=self.stderr)
+            # script/server prints the logins itself, once everything runs.
+            options = {"demo": True, "hide_logins": True, "skip_checks": True}
+            call_command("quickstart", **options, stdout=self.stdout, stderr=self.stderr)
