@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet
 from django_q.models import Task
 
+from integrations.files import forget_uploads
 from integrations.models import IdempotencyKey, InboundMessage
 
 BATCH = 1000
@@ -22,6 +23,7 @@ def tidy(at: datetime) -> dict[str, int]:
     return {
         "bodies": empty_bodies(at),
         "keys": _drop(IdempotencyKey.objects.filter(made_at__lt=at - settings.IDEMPOTENCY_KEPT_FOR)),
+        "uploads": forget_uploads(at - settings.BODY_KEPT_FOR),
         "sessions": _drop(Session.objects.filter(expire_date__lt=at)),
         "failures": _drop(Task.objects.filter(stopped__lt=at - settings.BODY_KEPT_FOR)),
         "logins": _drop(AccessLog.objects.filter(attempt_time__lt=at - settings.FAILED_BODY_KEPT_FOR))
