@@ -28,11 +28,12 @@ def busy_worker(path: str, enough: threading.Event, holds: float, leaves: float)
 def test_a_writer_finds_the_short_gaps_between_anothers_transactions():
     enough = threading.Event()
     path = str(connection.settings_dict["NAME"])
-    worker = threading.Thread(target=busy_worker, args=(path, enough, 0.2, 0.006))
+    worker = threading.Thread(target=busy_worker, args=(path, enough, 0.2, 0.005))
     worker.start()
     waits = []
 
     for _turn in range(6):
+        time.sleep(0.05)
         began = time.monotonic()
         with transaction.atomic():
             waits.append(time.monotonic() - began)
