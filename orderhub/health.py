@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -149,11 +150,11 @@ def _gauge(name: str, meaning: str, values: Iterable[tuple[str, float]]) -> Iter
         yield f"orderhub_{name}{labels} {value:g}"
 
 
-def _count(found: QuerySet[Order] | QuerySet[OrderEvent] | QuerySet[InboundMessage]) -> int:
+def _count(found: QuerySet[Any, Any]) -> int:
     return found.order_by()[:COUNTED_UP_TO].count()
 
 
-def _age(found: QuerySet[OrderEvent] | QuerySet[InboundMessage], column: str, at: datetime) -> float:
+def _age(found: QuerySet[Any, Any], column: str, at: datetime) -> float:
     """Of the row with the lowest id: the partial index finds it, and rows are written in the order of their ids."""
     oldest = found.order_by("id").values_list(column, flat=True).first()
     return max(0.0, _seconds(at, oldest)) if oldest else 0.0
