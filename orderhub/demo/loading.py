@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from integrations import matching
 from integrations.canonical import FactItem, OrderRef, OrderReport
 from integrations.models import Connection
 from orderhub.demo import catalogue
+from orderhub.demo.catalogue import Buyer
 from orderhub.demo.stories import PERSON, Story, Told, stories
 from orders import audit, stock
 from orders.contacts import Contact
@@ -63,8 +64,8 @@ def load(n_orders: int, *, seed: int, at: datetime, progress: Progress = lambda 
     with audit.acting(way="demo"), _no_collecting(), transaction.atomic():
         if found := loaded_orders():
             raise AlreadyLoaded(found)
-        make_masters(at)
         told = list(stories(n_orders, seed=seed, at=at))
+        make_masters(told, at)
         writer = _Writer.of(told)
         windows = list(_windows(told, at))
         done = 0
@@ -89,8 +90,8 @@ def _no_collecting() -> Iterator[None]:
             gc.enable()
 
 
-def make_masters(at: datetime) -> None:
-    """Shops, warehouses, connections, customers and stock of the demo seller; what is there already stays as it is."""
+def make_masters(told: Sequence[Story], at: datetime) -> None:
+    """Shops, warehouses and connections, and the customers and stock of these orders; what is there already stays."""
     calendar, _made = WorkCalendar.objects.get_or_create(
         name=catalogue.WAREHOUSE_CALENDAR, defaults={"week": catalogue.WAREHOUSE_WEEK, "is_demo": True}
     )
@@ -114,8 +115,8 @@ def make_masters(at: datetime) -> None:
         _connect(row.code, row.name, Role.SHOP, shop)
     for slug, (name, role) in catalogue.SYSTEMS.items():
         _connect(slug, name, role, None)
-    _make_customers()
-    _count_stock(warehouses.values(), at)
+    _make_customers({story.buyer.code: story.buyer for story in told})
+    _count_stock(warehouses.values(), {article.sku for story in told for article, _qty in story.lines}, at)
 
 
 def _connect(slug: str, label: str, role: str, shop: Shop | None) -> None:
@@ -131,7 +132,7 @@ def _connect(slug: str, label: str, role: str, shop: Shop | None) -> None:
     )
 
 
-def _make_customers() -> None:
+def _make_customers(buyers: Mapping[str, Buyer]) -> None:
     known = set(Customer.objects.filter(is_demo=True).values_list("code", flat=True))
     sales = User.objects.filter(username="sales").first()
     Customer.objects.bulk_create(
@@ -143,22 +144,22 @@ def _make_customers() -> None:
             owner=sales if buyer.owner == 0 else None,
             is_demo=True,
         )
-        for buyer in catalogue.buyers()
+        for buyer in buyers.values()
         if buyer.code not in known
     )
 
 
-def _count_stock(warehouses: Iterable[Warehouse], at: datetime) -> None:
+def _count_stock(warehouses: Iterable[Warehouse], skus: set[str], at: datetime) -> None:
     for warehouse in warehouses:
-        for position, article in enumerate(catalogue.articles()):
+        for position, sku in enumerate(sorted(skus)):
             # Now and then a shelf is empty.
             on_hand = 0 if (position + len(warehouse.code)) % 17 == 0 else 40 + (position * 37) % 400
             stock.count(
                 warehouse,
-                article.sku,
+                sku,
                 on_hand,
                 at=at,
-                key=f"demo:{warehouse.code}:{article.sku}",
+                key=f"demo:{warehouse.code}:{sku}",
                 is_demo=True,
             )
 
