@@ -105,9 +105,11 @@ def steward() -> Iterator[House]:
     known: set[psutil.Process] = set()
     try:
         until(house.crew, "the workers have started")
+        known.update(house.everybody())
         yield house
-        known = set(house.everybody()) if process.poll() is None else set()
     finally:
+        if process.poll() is None:
+            known.update(house.everybody())
         process.terminate()
         try:
             process.wait(30)
