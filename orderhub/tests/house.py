@@ -98,7 +98,7 @@ def steward() -> Iterator[House]:
         **os.environ,
         "ORDERHUB_BEAT_SECONDS": str(BEAT_SECONDS),
         "ORDERHUB_BEAT_LIMIT_SECONDS": str(LIMIT_SECONDS),
-        "ORDERHUB_LOG": "CRITICAL",
+        "ORDERHUB_LOG": "ERROR",
     }
     process = subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, start_new_session=True)
     house = House(process)
