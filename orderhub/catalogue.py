@@ -258,7 +258,8 @@ def placeholders(text: str) -> list[str]:
     return sorted(PLACEHOLDER.findall(text.replace("%%", "")))
 
 
-def _texts(entry: polib.POEntry) -> list[str]:
+def texts(entry: polib.POEntry) -> list[str]:
+    """What an entry says in Chinese, each form."""
     return list(entry.msgstr_plural.values()) if entry.msgid_plural else [entry.msgstr]
 
 
@@ -272,7 +273,7 @@ def faults_of(entry: polib.POEntry) -> Iterator[str]:
     if not _says(entry) or (entry.msgid_plural and set(entry.msgstr_plural) != {0}):
         yield "not translated"
         return
-    for text in _texts(entry):
+    for text in texts(entry):
         # A number that both forms carry may be left out of neither; one that only the plural has must be in Chinese too.
         wanted = placeholders(entry.msgid_plural or entry.msgid)
         if placeholders(text) != wanted:
