@@ -18,6 +18,7 @@ from orderhub.bench.house import Interrupted, house
 
 WHATS = {
     "ingest": "facts over HTTP until settled, a second",
+    "replay": "an order history played as if it were happening",
 }
 # These start no house of their own.
 WITHOUT_HOUSE: set[str] = set()
