@@ -47,7 +47,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
         answer["database"] = "cannot be reached"
         problems = ["The database cannot be reached."]
     answer |= {"ready": not problems, "problems": problems}
-    return _fresh(JsonResponse(answer, status=503 if problems else 200))
+    response = JsonResponse(answer, status=503 if problems else 200)
+    # Whoever asks hears it; a line in the log for each question of a start-up would hide what matters there.
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return _fresh(response)
 
 
 @require_safe

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-import orders.admin_calendar  # noqa: F401
-import orders.admin_masters  # noqa: F401
+import orders.admin_calendar
+import orders.admin_masters
 import orders.admin_orders  # noqa: F401

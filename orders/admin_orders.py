@@ -204,8 +204,24 @@ def page_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
     }
 
 
+DECIDED = {
+    "stage": gettext_lazy("stage"),
+    "payment": gettext_lazy("payment"),
+    "invoice": gettext_lazy("invoice"),
+    "intent": gettext_lazy("intent"),
+    "stock": gettext_lazy("stock lock"),
+}
+
+
+def decided(what: str) -> str:
+    """What a fact decides, in words: an axis, or the state of a parcel."""
+    if what.startswith("parcel:"):
+        return _("state of parcel %(waybill)s") % {"waybill": what.removeprefix("parcel:")}
+    return str(DECIDED.get(what, what))
+
+
 def _timeline_row(fact: OrderFact, answer: Derivation, trace: dict[str, Any]) -> dict[str, Any]:
-    decides = [one["what"] for one in trace["why"] if fact.pk in one["facts"]]
+    decides = [decided(one["what"]) for one in trace["why"] if fact.pk in one["facts"]]
     return {
         "fact": fact,
         "label": FACT_KINDS[fact.kind].label,

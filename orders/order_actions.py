@@ -189,7 +189,8 @@ def offered(order: Order, request: HttpRequest) -> dict[str, Any]:
 
 def _form(code: str, **initial: str) -> dict[str, Any]:
     action = ACTIONS[code]
-    return {"code": code, "label": action.label, "form": action.form(prefix=code, initial=initial)}
+    form = action.form(prefix=code, initial=initial)
+    return {"code": code, "label": action.label, "form": form, "is_step": code in Step.values}
 
 
 def _may_undo(row: Any, user: Any) -> bool:
