@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 # Table -> the columns that may change all the same. Only the journal doubles as a work queue.
 TABLES: dict[str, frozenset[str]] = {
     "orders_orderfact": frozenset(),
-    "orders_orderevent": frozenset({"dispatched_at", "attempts", "not_before", "error", "set_aside"}),
+    "orders_orderevent": frozenset(
+        {"dispatched_at", "attempts", "not_before", "error", "set_aside", "reacted"}
+    ),
     "orders_auditentry": frozenset(),
     "orders_stockentry": frozenset(),
 }

@@ -25,7 +25,7 @@ from orders.models import (
 pytestmark = pytest.mark.django_db
 
 MODELS: list[type[models.Model]] = [OrderFact, OrderEvent, AuditEntry, StockEntry]
-QUEUE_COLUMNS = ["dispatched_at", "attempts", "not_before", "error", "set_aside"]
+QUEUE_COLUMNS = ["dispatched_at", "attempts", "not_before", "error", "set_aside", "reacted"]
 
 
 def make_row(model: type[models.Model], *, is_demo: bool = False) -> Any:
@@ -142,7 +142,7 @@ def test_the_queue_columns_of_an_event_may_change():
     event = make_row(OrderEvent)
 
     OrderEvent.objects.filter(pk=event.pk).update(
-        dispatched_at=now(), attempts=1, not_before=now(), error="no route", set_aside=True
+        dispatched_at=now(), attempts=1, not_before=now(), error="no route", set_aside=True, reacted=["one"]
     )
 
     assert OrderEvent.objects.get().error == "no route"
