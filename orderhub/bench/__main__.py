@@ -18,6 +18,7 @@ from orderhub.bench.house import Interrupted, house
 
 WHATS = {
     "ingest": "facts over HTTP until settled, a second",
+    "chaos": "a replay while workers are killed, judged by a reference model",
     "replay": "an order history played as if it were happening",
 }
 # These start no house of their own.

@@ -17,13 +17,19 @@ GIVES_UP_AFTER = 90.0
 
 
 class Request(NamedTuple):
-    """One request. not_before: seconds after the start, 0 = at once. n_items: what a 200 acknowledges."""
+    """One request.
+
+    n_items: what a 2xx acknowledges. not_before: seconds after the start, 0 = at once. secret: each try is signed
+    with it as a webhook called message_id; a signature made beforehand would be stale.
+    """
 
     path: str
     headers: dict[str, str]
     body: bytes
     n_items: int
     not_before: float = 0.0
+    secret: str = ""
+    message_id: str = ""
 
 
 @dataclass
@@ -117,7 +123,7 @@ def _send(line: http.client.HTTPConnection, request: Request) -> tuple[int, byte
         tries += 1
         began = time.monotonic()
         try:
-            line.request("POST", request.path, request.body, request.headers)
+            line.request("POST", request.path, request.body, _headers(request))
             response = line.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException):
@@ -128,3 +134,18 @@ def _send(line: http.client.HTTPConnection, request: Request) -> tuple[int, byte
         if time.monotonic() > until:
             return 0, b"gave up", time.monotonic() - began, tries
         time.sleep(RETRY_AFTER)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    if not request.secret:
+        return request.headers
+    from integrations.signatures import sign
+
+    at = int(time.time())
+    signature = sign(request.secret, request.message_id, at, request.body)
+    return {
+        **request.headers,
+        "webhook-id": request.message_id,
+        "webhook-timestamp": str(at),
+        "webhook-signature": signature,
+    }
