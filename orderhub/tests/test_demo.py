@@ -116,7 +116,7 @@ def test_each_kind_of_trouble_is_there(seller: None) -> None:
     assert Order.objects.filter(has_conflict=True, intent="cancelled").count() == 1
     assert Order.objects.filter(n_unknown=1).count() == 1
     assert Order.objects.filter(payment="paid_after_cancel", stage="cancelled").count() == 1
-    assert Order.objects.filter(is_short=True, stage="awaiting_stock").count() == 2
+    assert Order.objects.filter(is_short=True, stage="awaiting_stock").count() == 1
     assert OrderHold.objects.filter(name="address", until__gt=AT).count() == 2
     assert Order.objects.filter(is_rush=True).count() == 4
     assert Order.objects.filter(is_open=True, stalls_at__lt=AT).count() > 5
