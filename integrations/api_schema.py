@@ -253,6 +253,6 @@ PUSH: dict[str, Any] = {
     "responses": {
         202: OpenApiResponse(PushedSerializer, description="Stored; it is read soon."),
         200: OpenApiResponse(PushedSerializer, description="Known already."),
-        **refusals(400, 401, 404, 405, 409, 410, 411, 413, 503),
+        **refusals(400, 401, 403, 404, 405, 409, 410, 411, 413, 503),
     },
 }

@@ -60,6 +60,11 @@ class Connection(Audited):
     def __str__(self) -> str:
         return self.label
 
+    @property
+    def is_refused_in_demo(self) -> bool:
+        """A demo installation takes nothing from a real system: what it holds may be wiped at any time."""
+        return settings.DEMO and not self.is_demo
+
     def secrets(self) -> dict[str, list[str]]:
         """All secrets in clear. Never put the result in a page, a log or an export."""
         if not self.sealed_secrets:

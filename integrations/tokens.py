@@ -57,6 +57,8 @@ class TokenAuthentication(BaseAuthentication):
             )
         if not token.connection.is_active:
             raise PermissionDenied(f"The connection {token.connection.slug} is switched off in the admin.")
+        if token.connection.is_refused_in_demo:
+            raise PermissionDenied("This is a demo: it takes nothing from real connections.")
         return Principal(token.connection), token
 
     def authenticate_header(self, request: Request) -> str:

@@ -73,6 +73,8 @@ def _receive(slug: str, signed: Signed, at: datetime) -> Response:
         ) from error
     if connection is None or not known:
         raise Refused(404, "not_found", "There is no webhook at this address.")
+    if connection.is_refused_in_demo:
+        raise Refused(403, "demo", "This is a demo: it takes nothing from real connections.")
     return _put_down(connection, signed, at)
 
 

@@ -13,11 +13,14 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.text import capfirst
+from django.utils.timezone import now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
 from orderhub import second_factor
 from orderhub.middleware import is_whole
+from orders.worktime import missing_year
 
 # The side bar: groups of record kinds and of named pages; whoever may see none of a group does not see the group.
 NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
@@ -125,7 +128,11 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)
-        return {**context, "demo_banner": second_factor.demo_banner(request)}
+        return {
+            **context,
+            "demo_banner": second_factor.demo_banner(request),
+            "calendar_banner": calendar_banner(request),
+        }
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Unfold's search box over record kinds. Not cached as Unfold does it: a role taken away is gone at once."""
@@ -138,6 +145,18 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return TemplateResponse(
             request, "unfold/helpers/search_results.html", context, headers={"HX-Trigger": "search"}
         )
+
+
+def calendar_banner(request: HttpRequest) -> str:
+    """From 1 November, while the next year's holidays are not published: every clock that runs into it is a guess."""
+    if not request.user.is_authenticated:
+        return ""
+    year = missing_year(now())
+    if year is None:
+        return ""
+    return gettext("The holidays of %(year)s are not published. Deadlines in that year are provisional.") % {
+        "year": year
+    }
 
 
 # Other packages register their own tables. Some are dangerous there (a queue's schedule names any function to run),

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from orders import access, order_actions
+from orders.deadlines import Calendars
 from orders.derivation import Derivation
 from orders.explain import explain, judged
 from orders.models import (
@@ -32,6 +33,7 @@ from orders.models import (
 from orders.paging import BoundedPaginator
 from orders.scoped_admin import ScopedAdmin
 from orders.stages import FACT_KINDS, STAGE_ROWS, Stage
+from orders.worktime import is_provisional
 
 
 @admin.register(Order)
@@ -201,7 +203,14 @@ def page_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
         "actions": actions,
         "panels": _panels(order, request),
         "at": at,
+        "is_provisional": is_provisional_until(order, at),
     }
+
+
+def is_provisional_until(order: Order, at: datetime) -> bool:
+    """Whether a deadline shown runs through days whose holidays are not published."""
+    deadlines = [moment for moment in (order.step_due_at, order.stalls_at) if moment is not None]
+    return bool(deadlines) and is_provisional(at, max(deadlines), Calendars().of(order.warehouse_id))
 
 
 DECIDED = {

@@ -8,7 +8,7 @@ from datetime import datetime
 from orders.derivation import Derivation
 from orders.masters import Warehouse
 from orders.models import Order
-from orders.stages import STAGE_ROWS, STALLS_AFTER_ABROAD, STEP_ROWS, Step, StepState
+from orders.stages import STAGE_ROWS, STALLS_AFTER_ABROAD, STEP_ROWS, Intent, Stage, Step, StepState
 from orders.worktime import (
     Calendar,
     CalendarNeverOpens,
@@ -49,11 +49,14 @@ class Calendars:
 
 
 def stall_deadline(order: Order, answer: Derivation, calendars: Calendars) -> datetime | None:
-    """When silence becomes a stall; None for closed orders and for orders on a hold without an end.
+    """When silence becomes a stall; None for closed orders, for a hold without an end, and where only time is awaited.
 
     The clock starts at the last material fact, and, for an order that is on hold, not before the hold ends.
     """
     if not answer.is_open or answer.clock_from is None:
+        return None
+    if answer.stage == Stage.DELIVERED and answer.due_again_at is not None and answer.intent == Intent.GO:
+        # Nobody owes anything: the after-sale window closes by itself.
         return None
     start = answer.clock_from
     for hold in answer.holds:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
-from integrations import ingest
+from integrations import ingest, tokens
 from integrations.models import InboundMessage, UnmappedValue
 from integrations.tests.factories import (
     arrive,
@@ -267,3 +267,19 @@ def test_a_message_put_off_is_not_taken_before_its_time():
     message.save()
 
     assert ingest.process().n_messages == 0
+
+
+def test_a_demo_takes_nothing_from_real_connections(client, settings):
+    settings.DEMO = True
+    shop, connection = make_shop_with_connection()
+    header = {"Authorization": f"Token {tokens.make(connection, 'real')}"}
+
+    answer = client.post(
+        "/api/v1/orders/",
+        {"items": [order_item(shop, "A1")]},
+        content_type="application/json",
+        headers=header,
+    )
+
+    assert answer.status_code == 403
+    assert InboundMessage.objects.count() == 0

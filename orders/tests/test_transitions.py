@@ -362,3 +362,13 @@ def test_two_orders_can_share_a_reference():
 
     assert second.merged_from == 2
     assert set(second.lines.values_list("sku", flat=True)) == {"A", "B"}
+
+
+def test_a_delivered_order_that_only_waits_for_time_is_not_stuck():
+    waiting = told(
+        make_order(fields={"invoice": "exempt"}), "parcel.delivered", 24, parcel="SF1", role="carrier"
+    )
+    owing = told(make_order(), "parcel.delivered", 24, parcel="SF2", role="carrier")
+
+    assert waiting.stalls_at is None
+    assert owing.stalls_at == after(24 + 48)
