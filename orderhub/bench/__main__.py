@@ -19,6 +19,9 @@ from orderhub.bench.house import Interrupted, house
 WHATS = {
     "ingest": "facts over HTTP until settled, a second",
     "chaos": "a replay while workers are killed, judged by a reference model",
+    "import": "a file of new orders, mapped, stored and settled",
+    "memory": "what web, steward and worker hold together",
+    "scale": "the rates of ingest with 10,000 and with 1,260,000 orders",
     "replay": "an order history played as if it were happening",
 }
 # These start no house of their own.
@@ -38,7 +41,8 @@ def arguments(given: list[str]) -> argparse.Namespace:
 
 
 def module(name: str) -> Any:
-    return import_module(f"orderhub.bench.{name}")
+    # import is a word of the language.
+    return import_module(f"orderhub.bench.{'imports' if name == 'import' else name}")
 
 
 def on(db: str, options: argparse.Namespace) -> list[Figure]:

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -49,6 +49,7 @@ class House:
             self._wait_for_web()
         if steward:
             self._start("steward", [*serve.MANAGE, "steward"])
+            self._wait_for_worker()
 
     def _start(self, name: str, command: list[str]) -> None:
         with self.log.open("ab") as log:
@@ -74,6 +75,19 @@ class House:
                 time.sleep(0.1)
         raise TimeoutError(f"the web server did not start; see {self.log}")
 
+    def _wait_for_worker(self) -> None:
+        """Until the first heartbeat has gone through the queue: no measurement should contain a start."""
+        from django.utils.timezone import now
+
+        from orders.models import WorkSignal
+
+        began, deadline = now(), time.monotonic() + READY_WITHIN
+        while time.monotonic() < deadline:
+            if WorkSignal.objects.filter(name="worker", done_at__gt=began).exists():
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"no worker answered; see {self.log}")
+
     def processes(self, name: str) -> list[psutil.Process]:
         """A part's process and everything below it."""
         found = next((part for part in self.parts if part.name == name), None)
@@ -92,6 +106,27 @@ class House:
         for part in self.parts:
             part.make_sure(deadline)
         self.parts.clear()
+
+    def load_demo(self) -> int:
+        """Load the demo data as script/server does; returns how many orders there are then. 0: there is no demo."""
+        from django.core.management import get_commands
+
+        if "quickstart" not in get_commands():
+            return 0
+        os.environ["ORDERHUB_DEMO"] = "1"
+        subprocess.run([*serve.MANAGE, "quickstart", "--demo"], check=True, stdout=subprocess.DEVNULL)
+        from orders.models import Order
+
+        return Order.objects.count()
+
+    def start_sandbox(self) -> bool:
+        from django.core.management import get_commands
+
+        if "sandbox" not in get_commands():
+            return False
+        os.environ["ORDERHUB_URL"] = f"http://127.0.0.1:{self.port}"
+        self._start("sandbox", [*serve.MANAGE, "sandbox"])
+        return True
 
     def complaints(self, text: str) -> int:
         """How often the processes have written this into their log."""
@@ -175,3 +210,14 @@ def _close_connections() -> None:
         from django.db import connections
 
         connections.close_all()
+
+
+def pss(processes: Iterable[psutil.Process]) -> float:
+    """Megabytes that these processes hold: what several share is counted once."""
+    total = 0
+    for process in processes:
+        with suppress(OSError):
+            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total / 1024
