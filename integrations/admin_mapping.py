@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.utils.text import format_lazy
 from django.utils.timezone import now
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -94,7 +95,12 @@ class MapValueForm(forms.Form):
     kinds = forms.MultipleChoiceField(
         label=_("It means that this has happened"),
         required=False,
-        choices=[(code, kind.label) for code, kind in FACT_KINDS.items() if code not in MADE_BY_HUB],
+        # With the code: "waybill made" is said of a step and of a parcel.
+        choices=[
+            (code, format_lazy("{label} · {code}", label=kind.label, code=code))
+            for code, kind in FACT_KINDS.items()
+            if code not in MADE_BY_HUB
+        ],
         widget=forms.CheckboxSelectMultiple,
         help_text=_("None = the value is known and says nothing."),
     )

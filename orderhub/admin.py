@@ -6,13 +6,14 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
@@ -20,6 +21,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from orderhub import second_factor
+from orderhub.refusals import permission_label
 from orders import (
     audit,
     people_admin,  # noqa: F401 - registers contacts, scopes and the audit log
@@ -52,6 +54,20 @@ class RecordedAdmin(ModelAdmin):  # type: ignore[misc]
         return actions
 
 
+def named_choices(db_field: models.ManyToManyField[Any, Any], field: Any) -> Any:
+    """The form field of a person's roles or permissions, with names to read instead of codes."""
+    if field is not None and db_field.related_model is Group:
+        field.label_from_instance = lambda group: str(role_label(group.name))
+    if field is not None and db_field.related_model is Permission:
+        field.queryset = field.queryset.select_related("content_type")
+        field.label_from_instance = _permission_label
+    return field
+
+
+def _permission_label(permission: Permission) -> str:
+    return permission_label(f"{permission.content_type.app_label}.{permission.codename}")
+
+
 admin.site.unregister([User, Group])
 
 
@@ -65,6 +81,9 @@ class HubUserAdmin(UserAdmin[User], RecordedAdmin):  # type: ignore[misc]
     list_display = ("username", "first_name", "is_active", "is_staff", "roles", "last_login")
     list_filter = ("is_active", "is_staff", "groups")
     change_form_template = "admin/auth/user/hub_change_form.html"
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return named_choices(db_field, super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def get_urls(self) -> list[URLPattern]:
         reset = self.admin_site.admin_view(self.reset_second_factor)
@@ -119,10 +138,22 @@ class HubGroupAdmin(GroupAdmin, RecordedAdmin):  # type: ignore[misc]
     """Roles. Those of the house come from orders/access.py and are shown only; others may be made by hand."""
 
     list_display = ("label", "name")
+    readonly_fields = ("label", "may")
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
+        return ("label", "name", "may") if obj and obj.name in ROLES else ("name", "permissions")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return named_choices(db_field, super().formfield_for_manytomany(db_field, request, **kwargs))
 
     @admin.display(description=_("Role"))
     def label(self, group: Group) -> str:
         return str(role_label(group.name))
+
+    @admin.display(description=_("What it may do"))
+    def may(self, group: Group) -> str:
+        names = {_permission_label(one) for one in group.permissions.select_related("content_type")}
+        return format_html_join("", "<p>{}</p>", ((name,) for name in sorted(names)))
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return super().has_change_permission(request, obj) and not (obj and obj.name in ROLES)

@@ -204,17 +204,16 @@ def theirs() -> set[Message]:
     return found
 
 
-def spoken_by_packages() -> set[tuple[str, str]]:
-    """(context, msgid) of everything that the installed packages translate themselves."""
+def spoken_by_packages() -> dict[tuple[str, str], str]:
+    """What the installed packages translate themselves, by (context, msgid); of a plural its one Chinese form."""
     rooms = [_package_root("django") / "conf" / "locale"]
     rooms += [Path(app.path) / "locale" for app in apps.get_app_configs()]
-    spoken = set()
+    spoken = {}
     for room in rooms:
         file = room / LOCALE / "LC_MESSAGES" / "django.mo"
-        if file.exists():
-            spoken |= {
-                (entry.msgctxt or "", entry.msgid) for entry in polib.mofile(str(file)) if _says(entry)
-            }
+        for entry in polib.mofile(str(file)) if file.exists() else ():
+            if _says(entry):
+                spoken[entry.msgctxt or "", entry.msgid] = texts(entry)[0]
     return spoken
 
 
