@@ -308,7 +308,8 @@ def _weigh_goods(case: _Case) -> None:
         line.packed = _done_units(case, Topic.PACKING, "pack.done", "", line)
     case.is_papered, unnamed = spread(answer.lines, parcels, picking=bool(case.of(Topic.PICKING)))
     answer.parcels = sorted(
-        (view for view in parcels if view.waybill or unnamed > 0), key=lambda view: view.waybill
+        (view for view in parcels if view.waybill or view.contents or unnamed > 0),
+        key=lambda view: view.waybill,
     )
     delivered = [view.delivered_at for view in answer.parcels if view.delivered_at]
     answer.delivered_at = max(delivered, default=None)
@@ -400,10 +401,10 @@ def _cancel(case: _Case, fact: FactRow) -> None:
         if sku in answer.lines:
             left += cancel_units(answer.lines[sku], qty)
     answer.why["intent"] = Why(Intent.CANCELLED if is_whole else Intent.GO, "cancel_accepted", (fact.id,))
-    if left > 0:
-        physical = max(
-            (view for view in answer.parcels if view.level >= SHIPPED), key=lambda view: view.level
-        )
+    gone = [view for view in answer.parcels if view.level >= SHIPPED]
+    # More may be cancelled than there is to cancel: a shop says it twice, or has taken the units off before.
+    if left > 0 and gone:
+        physical = max(gone, key=lambda view: view.level)
         answer.conflicts.append(Conflict("cancel", physical.decided_by, fact.id, "goods_left_before_cancel"))
 
 

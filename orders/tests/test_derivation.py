@@ -511,6 +511,40 @@ def test_the_same_twelve_facts_in_any_order_give_the_same_answer():
 
 
 ROLES = {"parcel": ["carrier", "wms", "shop", "person"], "cancel": ["shop", "finance", "person"]}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [make_fact("cancel.accepted", 2, data=contents(**{"BRK-001": 5}))],
+        [make_fact("cancel.accepted", hours, data=contents(**{"BRK-001": 2})) for hours in (2, 3)],
+        [
+            make_fact("cancel.accepted", 2, data=contents(**{"BRK-001": 2})),
+            make_fact("order.changed", 3, data=contents(**{"BRK-001": 1})),
+        ],
+    ],
+    ids=["more than ordered", "the same units twice", "units taken off afterwards"],
+)
+def test_cancelling_more_than_there_is_cancels_what_there_is(facts):
+    answer = judge(placed(), PAID, *facts)
+
+    assert answer.stage == Stage.CANCELLED
+    assert answer.lines["BRK-001"].open == 0
+    assert answer.conflicts == []
+
+
+def test_goods_that_left_without_a_waybill_but_with_contents_are_a_parcel():
+    handed = make_fact("parcel.delivered", 5, role="wms", data=contents(**{"BRK-001": 2}))
+    cancelled = make_fact("cancel.accepted", 6)
+
+    delivered, refused = judge(placed(), PAID, handed), judge(placed(), PAID, handed, cancelled)
+
+    assert (delivered.stage, delivered.delivered_at) == (Stage.DELIVERED, after(5))
+    assert [view.contents for view in delivered.parcels] == [{"BRK-001": 2}]
+    assert refused.stage == Stage.DELIVERED
+    assert [one.rule for one in refused.conflicts] == ["goods_left_before_cancel"]
+
+
 KINDS = [kind for kind in reference_model.MILESTONES if kind.startswith("parcel.")]
 claims = st.lists(
     st.one_of(
