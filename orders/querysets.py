@@ -29,8 +29,8 @@ class OrderQuerySet(ScopedQuerySet):
         return self.open().filter(stalls_at__lt=at, stalled_at__isnull=True).order_by("stalls_at")
 
     def due_again(self, at: datetime) -> Self:
-        """Orders that time alone would judge differently."""
-        return self.filter(due_again_at__lte=at).order_by("due_again_at")
+        """Orders that time alone would judge differently. One that is set aside waits for its operator or a new fact."""
+        return self.filter(due_again_at__lte=at, set_aside="").order_by("due_again_at")
 
 
 class FactQuerySet(ScopedQuerySet):

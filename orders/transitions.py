@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,8 @@ from orders.precedence import Precedence, precedence_in_force
 from orders.projections import Projections
 from orders.stages import CLOSED, Stage
 from orders.units import FactRow
+
+logger = logging.getLogger(__name__)
 
 MOVES: dict[Stage, str] = {
     Stage.AWAITING_PAYMENT: "await_payment",
@@ -90,19 +93,42 @@ def settle_many(
     """
     settled = Settled()
     with transaction.atomic():
-        orders = list(Order.objects.select_for_update().filter(pk__in=set(order_ids)).order_by("pk"))
+        orders = list(
+            Order.objects.select_for_update().filter(pk__in=set(order_ids)).order_by("pk")
+        )
         if not orders:
             return settled
         precedence = precedence or precedence_in_force()
         facts = facts_by_order([order.pk for order in orders])
-        answers = {order.pk: derive(facts.get(order.pk, ()), precedence, at) for order in orders}
+        answers = _answers(orders, facts, precedence, at, settled)
         masters = _Masters.of(answers.values())
         projections = Projections([order.pk for order in orders])
         for order in orders:
+            if order.pk not in answers:
+                continue
             cause = (causes or {}).get(order.pk, CLOCK)
             _settle_one(order, answers[order.pk], masters, projections, cause, at, settled, silent=silent)
         _write(orders, projections, settled)
     return settled
+
+
+def _answers(
+    orders: Sequence[Order],
+    facts: Mapping[int, Sequence[FactRow]],
+    precedence: Precedence,
+    at: datetime,
+    settled: Settled,
+) -> dict[int, Derivation]:
+    """By order id. An order whose facts cannot be judged is set aside: it must not hold up the others of its batch."""
+    answers: dict[int, Derivation] = {}
+    for order in orders:
+        try:
+            answers[order.pk] = derive(facts.get(order.pk, ()), precedence, at)
+        except Exception as error:
+            logger.exception("order %s could not be judged", order.number)
+            order.set_aside = f"not judged: {type(error).__name__}: {error}"[:300]
+            settled.set_aside.append(order.pk)
+    return answers
 
 
 def facts_by_order(order_ids: Sequence[int]) -> dict[int, list[FactRow]]:
@@ -408,7 +434,9 @@ def mark_stalled(order_ids: Sequence[int], *, at: datetime) -> list[OrderEvent]:
     """Record that orders have been silent for too long. Each is marked once until a fact restarts its clock."""
     events: list[OrderEvent] = []
     with transaction.atomic():
-        orders = list(Order.objects.select_for_update().stalled(at).filter(pk__in=order_ids).order_by("pk"))
+        orders = list(
+            Order.objects.select_for_update().stalled(at).filter(pk__in=order_ids).order_by("pk")
+        )
         for order in orders:
             order.stalled_at = at
             recorder = _Recorder(order, CLOCK, Derivation(precedence=order.derived_with), at, silent=False)

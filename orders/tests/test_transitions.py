@@ -211,6 +211,28 @@ def test_an_order_that_the_door_refuses_is_set_aside_and_holds_up_no_other():
     assert OrderFact.objects.filter(kind="date.confirmed").count() == 2
 
 
+def test_an_order_whose_facts_cannot_be_judged_is_set_aside_and_holds_up_no_other():
+    order, fine = make_order(), make_order()
+    told(order, "hold.set", 1, data={"name": "quality", "until": after(2).isoformat()})
+    reference = OrderFact.objects.filter(reference__links__order=order).first().reference
+    # A kind that this release does not know: as if an update had been taken back.
+    OrderFact.objects.create(
+        reference=reference, source="s", role="shop", key="k", kind="goods.beamed", occurred_at=after(1),
+        received_at=after(1),
+    )  # fmt: skip
+    add_fact(fine, "date.confirmed", occurred_at=after(1))
+
+    outcome = settle_many([order.pk, fine.pk], at=after(1))
+
+    assert outcome.set_aside == [order.pk]
+    kept = Order.objects.get(pk=order.pk)
+    assert (kept.stage, kept.set_aside) == (Stage.AWAITING_DATE, "not judged: KeyError: 'goods.beamed'")
+    assert Order.objects.get(pk=fine.pk).stage == Stage.AWAITING_STOCK
+    # The sweep does not come back to it every five seconds, before others that are due.
+    assert kept.due_again_at == after(2)
+    assert not Order.objects.due_again(after(3)).exists()
+
+
 def test_lines_parcels_and_steps_follow_the_facts():
     order = make_order(lines={"A": 10})
     told(order, "parcel.in_transit", 5, parcel="SF1", role="carrier", lines=[("A", 6)])
