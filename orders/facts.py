@@ -87,7 +87,7 @@ def lock_references(keys: Iterable[ReferenceKey], *, is_demo: bool = False) -> d
 def _references(keys: Sequence[ReferenceKey], *, lock: bool = False) -> dict[ReferenceKey, int]:
     rows = ExternalReference.objects.filter(value__in={key.value for key in keys})
     if lock:
-        rows = rows.select_for_update().order_by("pk")
+        rows = rows.select_for_update(no_key=True).order_by("pk")
     wanted = set(keys)
     found = {
         ReferenceKey(connection, kind, value): pk

@@ -94,7 +94,7 @@ def settle_many(
     settled = Settled()
     with transaction.atomic():
         orders = list(
-            Order.objects.select_for_update().filter(pk__in=set(order_ids)).order_by("pk")
+            Order.objects.select_for_update(no_key=True).filter(pk__in=set(order_ids)).order_by("pk")
         )
         if not orders:
             return settled
@@ -435,7 +435,7 @@ def mark_stalled(order_ids: Sequence[int], *, at: datetime) -> list[OrderEvent]:
     events: list[OrderEvent] = []
     with transaction.atomic():
         orders = list(
-            Order.objects.select_for_update().stalled(at).filter(pk__in=order_ids).order_by("pk")
+            Order.objects.select_for_update(no_key=True).stalled(at).filter(pk__in=order_ids).order_by("pk")
         )
         for order in orders:
             order.stalled_at = at
