@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils.timezone import now
 
@@ -68,9 +68,9 @@ def process(limit: int = BATCH) -> Processed:
     for _attempt in range(2):
         try:
             return _process(limit)
-        except OperationalError:
-            # Deadlock or lock time-out: the other side has gone on, try once more.
-            logger.warning("a batch met a lock and starts again", exc_info=True)
+        except (OperationalError, IntegrityError):
+            # Deadlock, lock time-out, or two workers making the same customer: the other side has gone on, try once more.
+            logger.warning("a batch met another worker and starts again", exc_info=True)
         except Exception:
             logger.exception("a batch failed; its messages are tried one by one")
             break
@@ -229,7 +229,7 @@ def _references(orders: Sequence[OrderReport], items: Sequence[FactItem]) -> set
 
 
 def _reports(works: Sequence[Work], references: dict[ReferenceKey, int]) -> list[FactReport]:
-    placed = _placed_keys(works, references)
+    placed = _placed_by(works, references)
     people = [order.person or {} for work in works for order in work.orders]
     contacts = iter(Contact.objects.keep_many(people, is_demo=bool(works) and works[0].message.is_demo))
     reports: list[FactReport] = []
@@ -242,8 +242,16 @@ def _reports(works: Sequence[Work], references: dict[ReferenceKey, int]) -> list
     return reports
 
 
-def _placed_keys(works: Sequence[Work], references: dict[ReferenceKey, int]) -> dict[ReferenceKey, str]:
-    """By shop order: the key of the report that placed it. A different report on it tells of a change."""
+class _Placed(NamedTuple):
+    """The report that placed an order."""
+
+    key: str
+    message: int
+    occurred_at: datetime
+
+
+def _placed_by(works: Sequence[Work], references: dict[ReferenceKey, int]) -> dict[ReferenceKey, _Placed]:
+    """By shop order: the report that placed it. A different report on it tells of a change."""
     keys = {
         references[key]: key
         for work in works
@@ -253,19 +261,24 @@ def _placed_keys(works: Sequence[Work], references: dict[ReferenceKey, int]) -> 
     if not keys:
         return {}
     rows = OrderFact.objects.filter(reference_id__in=keys, kind="order.placed").values_list(
-        "reference_id", "key"
+        "reference_id", "key", "message", "occurred_at"
     )
-    return {keys[reference_id]: key for reference_id, key in rows}
+    return {
+        keys[reference_id]: _Placed(key, message or 0, occurred_at)
+        for reference_id, key, message, occurred_at in rows
+    }
 
 
 def _order_report(
-    work: Work, order: OrderReport, contact: Contact | None, placed: dict[ReferenceKey, str]
+    work: Work, order: OrderReport, contact: Contact | None, placed: dict[ReferenceKey, _Placed]
 ) -> FactReport:
     reference = ReferenceKey(order.shop, matching.KIND.ORDER, order.external_id)
     key = order.key or f"order:{work.message.digest[:32]}"
-    first = placed.setdefault(reference, key)
-    is_change = order.changed_at is not None or first != key
-    occurred_at = order.changed_at or (order.placed_at if first == key else work.message.received_at)
+    first = placed.setdefault(reference, _Placed(key, work.message.pk, order.placed_at))
+    is_change = order.changed_at is not None or first.key != key
+    occurred_at = order.changed_at or (
+        order.placed_at if first.key == key else _changed_at(work.message, first)
+    )
     data: dict[str, Any] = {"fields": dict(order.fields), "lines": [_line(line) for line in order.lines]}
     if not order.lines:
         del data["lines"]
@@ -276,6 +289,17 @@ def _order_report(
     if is_change:
         data["placed_at"] = order.placed_at.isoformat()
     return _fact(work, reference, key, "order.changed" if is_change else "order.placed", occurred_at, data)
+
+
+def _changed_at(message: InboundMessage, first: _Placed) -> datetime:
+    """When a report without a time of its own changed the order: when it was received.
+
+    One that was sent before the report that placed the order, and was put off or taken by a slower worker, says
+    nothing newer: it stands before it.
+    """
+    if message.pk < first.message:
+        return first.occurred_at - timedelta(microseconds=1)
+    return message.received_at
 
 
 def _line(line: Any) -> dict[str, str]:
@@ -375,7 +399,10 @@ def _one_by_one(limit: int) -> Processed:
 def _put_off(pk: int, error: Exception) -> None:
     """Try the message again later, and after the last wait leave it to an operator. It is never dropped."""
     with transaction.atomic():
-        message = InboundMessage.objects.select_for_update().get(pk=pk)
+        message = InboundMessage.objects.select_for_update().filter(pk=pk, state=State.WAITING).first()
+        if message is None:
+            # Another worker has carried it through meanwhile.
+            return
         message.attempts += 1
         message.errors = [{"field": "", "error": f"{type(error).__name__}: the hub failed on this message"}]
         if message.attempts > len(WAITS):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from integrations.canonical import FactItem, OrderRef, OrderReport, Problem, Untranslatable
-from orders.facts import ReferenceKey, orders_of
+from orders.facts import ReferenceKey, lock_references, orders_of
 from orders.masters import Customer, Shop, Warehouse
-from orders.models import ExternalReference, Order, ReferenceLink, draw_order_number
+from orders.models import ExternalReference, Order, OrderFact, ReferenceLink, draw_order_number
+from orders.stages import FACT_KINDS, Level
 
 KIND = ExternalReference.Kind
+# Facts whose level_id is a waybill.
+PARCEL_KINDS = [kind for kind, row in FACT_KINDS.items() if row.level in {Level.PARCEL, Level.ANY}]
 # The day in an order number is the seller's, not the customer's.
 NUMBER_ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -123,9 +126,24 @@ def make_orders(
             for number, report in zip(numbers, new.values(), strict=True)
         ]
         Order.objects.bulk_create(orders, batch_size=500)
-        _link([(reference_id, order.pk) for reference_id, order in zip(new, orders, strict=True)])
-        known |= {reference_id: [order.pk] for reference_id, order in zip(new, orders, strict=True)}
+        made = {reference_id: order.pk for reference_id, order in zip(new, orders, strict=True)}
+        _link(list(made.items()))
+        known |= {reference_id: [order_id] for reference_id, order_id in made.items()}
+        _tie_early_waybills(made, is_demo=is_demo)
     return known
+
+
+def _tie_early_waybills(made: Mapping[int, int], *, is_demo: bool) -> None:
+    """Waybills that were reported on shop orders before the orders themselves. made: order id by reference id."""
+    named = (
+        OrderFact.objects.filter(reference_id__in=made, kind__in=PARCEL_KINDS)
+        .exclude(level_id="")
+        .values_list("reference_id", "level_id")
+    )
+    pairs = {(ReferenceKey("", KIND.WAYBILL, waybill), made[reference_id]) for reference_id, waybill in named}
+    if pairs:
+        ids = lock_references([key for key, _order_id in pairs], is_demo=is_demo)
+        _link(sorted((ids[key], order_id) for key, order_id in pairs))
 
 
 def tie_waybills(
@@ -179,7 +197,8 @@ def _keep_customers(reports: Iterable[OrderReport], *, is_demo: bool) -> None:
             region=str(report.fields.get("region") or "")[:40],
             is_demo=is_demo,
         )
-        for code, report in wanted.items()
+        # In one fixed order, so that two workers that meet the same new customers cannot wait for each other in a ring.
+        for code, report in sorted(wanted.items(), key=lambda pair: pair[0])
         if code not in known
     ]
     if missing:
