@@ -92,6 +92,10 @@ def set_environment(*, demo: bool, host: str, port: int) -> None:
     os.environ["ORDERHUB_DEMO"] = "1" if demo else "0"
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ.setdefault("ORDERHUB_URL", f"http://{host}:{port}")
+    named = env.words("ORDERHUB_HOSTS")
+    if named and host not in named:
+        # The house asks itself, here and from the sandbox, by its own address.
+        os.environ["ORDERHUB_HOSTS"] = ",".join([*named, host])
 
 
 def web_command(host: str, port: int, threads: int) -> list[str]:

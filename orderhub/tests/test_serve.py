@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from orderhub import env, preparation
+from orderhub import env, preparation, serve
 from orderhub.tests.house import left_of, until
 
 pytestmark = pytest.mark.processes
@@ -127,3 +127,13 @@ def test_a_wrong_setting_stops_the_start_with_its_number(installation, tmp_path)
         assert process.wait(30) == 1
 
     assert "orderhub.E003" in (tmp_path / "log").read_text()
+
+
+def test_the_house_may_ask_itself_whatever_public_name_it_has(monkeypatch):
+    for name in ("ORDERHUB_HASHED_STATIC", "ORDERHUB_DEMO", "PYTHONUNBUFFERED", "ORDERHUB_URL"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("ORDERHUB_HOSTS", "hub.example.com")
+
+    serve.set_environment(demo=False, host="127.0.0.1", port=8000)
+
+    assert env.words("ORDERHUB_HOSTS") == ["hub.example.com", "127.0.0.1"]
