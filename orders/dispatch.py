@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Exists, OuterRef
 from django.utils.module_loading import import_string
 from django.utils.timezone import now
 
@@ -65,17 +65,22 @@ def _claim(limit: int, at: datetime) -> list[OrderEvent]:
     if connection.features.has_select_for_update_skip_locked:
         waiting = waiting.select_for_update(skip_locked=True)
     taken = list(waiting[:limit])
-    first: dict[int, int] = dict(
-        OrderEvent.objects.filter(
-            order_id__in={event.order_id for event in taken}, dispatched_at__isnull=True, set_aside=False
-        )
-        .values_list("order_id")
-        .annotate(Min("id"))
+    return _without_gaps(taken)
+
+
+def _without_gaps(taken: Sequence[OrderEvent]) -> list[OrderEvent]:
+    """Those before which no event of their order is left: another dispatcher may hold one in the middle."""
+    mine = {event.pk for event in taken}
+    undone = OrderEvent.objects.filter(
+        order_id__in={event.order_id for event in taken},
+        pk__lte=max(mine, default=0),
+        dispatched_at__isnull=True,
+        set_aside=False,
     )
-    own: dict[int, int] = {}
-    for event in taken:
-        own.setdefault(event.order_id, event.pk)
-    return [event for event in taken if own[event.order_id] == first[event.order_id]]
+    gaps: dict[int, int] = {}
+    for order_id, pk in undone.exclude(pk__in=mine).order_by("id").values_list("order_id", "pk"):
+        gaps.setdefault(order_id, pk)
+    return [event for event in taken if event.pk < gaps.get(event.order_id, event.pk + 1)]
 
 
 def _mark_done(events: Sequence[OrderEvent], at: datetime) -> None:

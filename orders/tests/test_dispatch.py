@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 
 from orders.dispatch import BATCH, WAITS, dispatch_waiting
@@ -167,7 +167,8 @@ def dispatch_all(limit: int) -> int:
 @pytest.mark.processes
 @pytest.mark.django_db(transaction=True)
 def test_several_dispatchers_take_each_event_once_and_those_of_one_order_in_turn():
-    orders = [quiet_order() for _number in range(6)]
+    with transaction.atomic():
+        orders = [quiet_order() for _number in range(6)]
     expected: dict[int, list[int]] = {order.pk: [] for order in orders}
     for _round in range(8):
         for order in orders:
