@@ -21,6 +21,7 @@ from orders import access, order_actions
 from orders.deadlines import Calendars
 from orders.derivation import Derivation
 from orders.explain import explain, judged
+from orders.journal import in_words, name_of, value_of
 from orders.models import (
     ExternalReference,
     Order,
@@ -51,6 +52,7 @@ class OrderAdmin(ScopedAdmin):
         "is_short",
         "shop",
         "warehouse",
+        ("set_aside", admin.EmptyFieldListFilter),
     )
     list_select_related = ("shop",)
     search_fields = ("number", "external_id", "waybill")
@@ -197,7 +199,7 @@ def page_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
             for one in trace["conflicts"]
         ],
         "timeline": [_timeline_row(fact, answer, trace) for fact in reversed(facts)],
-        "events": events,
+        "events": [in_words(event) for event in events],
         "references": ExternalReference.objects.filter(links__order=order).order_by("kind", "value"),
         "todos": Todo.objects.filter(order=order, done_at=None).order_by("due_at", "id"),
         "actions": actions,
@@ -311,9 +313,9 @@ class EventAdmin(ScopedAdmin):
         "id",
         "order",
         "kind",
-        "name",
-        "old",
-        "new",
+        "what",
+        "was",
+        "became",
         "source",
         "recorded_at",
         "dispatched_at",
@@ -324,7 +326,24 @@ class EventAdmin(ScopedAdmin):
     search_fields = ("order__number__exact",)
     ordering = ("-id",)
     sortable_by = ("id",)
+    readonly_fields = ("what", "was", "became")
     paginator = BoundedPaginator
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        words = {"name": "what", "old": "was", "new": "became"}
+        return [words.get(str(name), name) for name in super().get_fields(request, obj)]
+
+    @admin.display(description=gettext_lazy("what"))
+    def what(self, event: OrderEvent) -> str:
+        return name_of(event)
+
+    @admin.display(description=gettext_lazy("from"))
+    def was(self, event: OrderEvent) -> str:
+        return value_of(event, event.old)
+
+    @admin.display(description=gettext_lazy("to"))
+    def became(self, event: OrderEvent) -> str:
+        return value_of(event, event.new)
 
 
 @admin.register(ExternalReference)
