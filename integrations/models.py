@@ -122,12 +122,18 @@ class FieldMapping(Audited):
 class FieldMappingVersion(models.Model):
     """A field mapping as it once was. Kept so that a change can be seen and reverted."""
 
-    mapping = models.ForeignKey(FieldMapping, on_delete=models.CASCADE, related_name="versions")
+    mapping = models.ForeignKey(
+        FieldMapping, verbose_name=_("field mapping"), on_delete=models.CASCADE, related_name="versions"
+    )
     number = models.PositiveIntegerField(_("version"))
     definition = models.JSONField(_("definition"))
     saved_at = models.DateTimeField(_("saved"))
     saved_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("saved by"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
 
     class Meta:
@@ -191,7 +197,11 @@ class ImportRun(models.Model):
     position = models.BigIntegerField(default=0, editable=False)
     error = models.CharField(_("why it stopped"), max_length=500, blank=True)
     started_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("started by"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
     )
     started_at = models.DateTimeField(_("started"))
     ended_at = models.DateTimeField(_("ended"), null=True)
@@ -208,7 +218,9 @@ class ImportRun(models.Model):
 class ImportRowError(models.Model):
     """One row of an import that could not become an order: the row, the field, what is wrong and what to do."""
 
-    run = models.ForeignKey(ImportRun, on_delete=models.CASCADE, related_name="errors")
+    run = models.ForeignKey(
+        ImportRun, verbose_name=_("import"), on_delete=models.CASCADE, related_name="errors"
+    )
     row = models.PositiveIntegerField(_("row"))
     field = models.CharField(_("field"), max_length=120, blank=True)
     error = models.CharField(_("error"), max_length=500)

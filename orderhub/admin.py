@@ -17,6 +17,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
+from django_stubs_ext import StrOrPromise
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -71,6 +72,15 @@ def _permission_label(permission: Permission) -> str:
 admin.site.unregister([User, Group])
 
 
+class RoleFilter(admin.RelatedFieldListFilter):
+    """Roles by name."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, StrOrPromise]]:
+        return [(str(pk), role_label(name)) for pk, name in Group.objects.values_list("pk", "name")]
+
+
 @admin.register(User)
 class HubUserAdmin(UserAdmin[User], RecordedAdmin):  # type: ignore[misc]
     """People. They are deactivated, not deleted: facts and the audit name them."""
@@ -79,7 +89,7 @@ class HubUserAdmin(UserAdmin[User], RecordedAdmin):  # type: ignore[misc]
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "first_name", "is_active", "is_staff", "roles", "last_login")
-    list_filter = ("is_active", "is_staff", "groups")
+    list_filter = ("is_active", "is_staff", ("groups", RoleFilter))
     change_form_template = "admin/auth/user/hub_change_form.html"
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -137,7 +147,7 @@ class HubUserAdmin(UserAdmin[User], RecordedAdmin):  # type: ignore[misc]
 class HubGroupAdmin(GroupAdmin, RecordedAdmin):  # type: ignore[misc]
     """Roles. Those of the house come from orders/access.py and are shown only; others may be made by hand."""
 
-    list_display = ("label", "name")
+    list_display = ("label",)
     readonly_fields = ("label", "may")
 
     def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:

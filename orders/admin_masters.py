@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from orders import audit
 from orders.models import (
@@ -31,6 +31,7 @@ from orders.paging import BoundedPaginator
 from orders.precedence import DEFAULT_RULES, add_version, check_rules
 from orders.rejudging import apply_version, try_version
 from orders.scoped_admin import ScopedAdmin
+from orders.stages import Role
 
 
 @admin.register(Shop)
@@ -86,8 +87,14 @@ class StockEntryAdmin(ScopedAdmin):
 
 @admin.register(SourceHeard)
 class SourceHeardAdmin(ScopedAdmin):
-    list_display = ("source", "role", "heard_at", "fact_at")
+    list_display = ("source", "role_name", "heard_at", "fact_at")
+    fields = ("source", "role_name", "heard_at", "fact_at")
+    readonly_fields = fields
     ordering = ("heard_at",)
+
+    @admin.display(description=gettext_lazy("role"), ordering="role")
+    def role_name(self, heard: SourceHeard) -> str:
+        return str(dict(Role.choices).get(heard.role, heard.role))
 
 
 class PrecedenceForm(forms.ModelForm):  # type: ignore[type-arg]

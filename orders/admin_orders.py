@@ -331,7 +331,7 @@ class EventAdmin(ScopedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         words = {"name": "what", "old": "was", "new": "became"}
-        return [words.get(str(name), name) for name in super().get_fields(request, obj)]
+        return list(dict.fromkeys(words.get(str(name), name) for name in super().get_fields(request, obj)))
 
     @admin.display(description=gettext_lazy("what"))
     def what(self, event: OrderEvent) -> str:

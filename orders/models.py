@@ -392,7 +392,7 @@ class Order(FSMModelMixin, models.Model):
 class OrderLine(models.Model):
     """One article of an order, with how many units have come how far. Derived."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    order = models.ForeignKey(Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="lines")
     sku = models.CharField(_("article"), max_length=80)
     name = models.CharField(_("name"), max_length=200, blank=True)
     unit = models.CharField(_("unit"), max_length=20, blank=True)
@@ -418,7 +418,9 @@ class OrderLine(models.Model):
 class Parcel(models.Model):
     """One waybill of an order, or the unnamed rest when a source only says "shipped". Derived."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="parcels")
+    order = models.ForeignKey(
+        Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="parcels"
+    )
     # Empty for goods that left without a known waybill.
     waybill = models.CharField(_("waybill number"), max_length=40, blank=True)
     carrier = models.CharField(_("carrier"), max_length=40, blank=True)
@@ -441,7 +443,7 @@ class Parcel(models.Model):
 class OrderStep(models.Model):
     """One of the four steps that has begun, with who answers for it, until when, and what closed it. Derived."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="steps")
+    order = models.ForeignKey(Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="steps")
     step = models.CharField(_("step"), max_length=10, choices=Step.choices)
     state = models.CharField(_("state"), max_length=10, choices=StepState.choices)
     owner = models.CharField(_("owner role"), max_length=40)
@@ -472,7 +474,7 @@ class OrderStep(models.Model):
 class OrderHold(models.Model):
     """One reason why an order waits on purpose, with who said so and until when. Derived."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="holds")
+    order = models.ForeignKey(Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="holds")
     name = models.CharField(_("name"), max_length=60)
     owner = models.CharField(_("owner"), max_length=150, blank=True)
     reason = models.CharField(_("reason"), max_length=300, blank=True)
@@ -521,8 +523,13 @@ class ExternalReference(models.Model):
 class ReferenceLink(models.Model):
     """This name means this order. Merging and splitting orders change these rows, never facts."""
 
-    reference = models.ForeignKey(ExternalReference, on_delete=models.CASCADE, related_name="links")
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="links")
+    reference = models.ForeignKey(
+        ExternalReference,
+        verbose_name=_("external reference"),
+        on_delete=models.CASCADE,
+        related_name="links",
+    )
+    order = models.ForeignKey(Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="links")
 
     class Meta:
         verbose_name = _("reference of an order")
@@ -537,7 +544,12 @@ class ReferenceLink(models.Model):
 class OrderFact(models.Model):
     """One thing that one source reported. Rows are added, never changed: the database refuses it."""
 
-    reference = models.ForeignKey(ExternalReference, on_delete=models.PROTECT, related_name="facts")
+    reference = models.ForeignKey(
+        ExternalReference,
+        verbose_name=_("external reference"),
+        on_delete=models.PROTECT,
+        related_name="facts",
+    )
     source = models.CharField(_("source"), max_length=64)
     role = models.CharField(_("role"), max_length=10, choices=Role.choices)
     # The source's own name for the report; the same key twice is one fact.
@@ -551,6 +563,7 @@ class OrderFact(models.Model):
     data = models.JSONField(_("data"), default=dict)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
+        verbose_name=_("actor"),
         null=True,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
@@ -599,6 +612,7 @@ class OrderEvent(models.Model):
     fact = models.BigIntegerField(_("fact"), null=True)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
+        verbose_name=_("actor"),
         null=True,
         on_delete=models.DO_NOTHING,
         db_constraint=False,

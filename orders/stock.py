@@ -84,9 +84,16 @@ class StockEntry(models.Model):
         RELEASE = "release", _("Released")
         SHIP = "ship", _("Shipped")
 
-    item = models.ForeignKey(StockItem, on_delete=models.PROTECT, related_name="entries")
+    item = models.ForeignKey(
+        StockItem, verbose_name=_("stock"), on_delete=models.PROTECT, related_name="entries"
+    )
     order = models.ForeignKey(
-        "orders.Order", null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        "orders.Order",
+        verbose_name=_("order"),
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="+",
     )
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     on_hand_change = models.DecimalField(_("change on hand"), max_digits=14, decimal_places=3, default=0)

@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
                 ('connection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='integrations.connection', verbose_name='connection')),
                 ('mapping', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='integrations.fieldmapping', verbose_name='field mapping')),
-                ('started_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('started_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='started by')),
             ],
             options={
                 'verbose_name': 'import',
@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
                 ('field', models.CharField(blank=True, max_length=120, verbose_name='field')),
                 ('error', models.CharField(max_length=500, verbose_name='error')),
                 ('original', models.JSONField(default=dict, verbose_name='original row')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='errors', to='integrations.importrun')),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='errors', to='integrations.importrun', verbose_name='import')),
             ],
             options={
                 'verbose_name': 'row error',
@@ -124,8 +124,8 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveIntegerField(verbose_name='version')),
                 ('definition', models.JSONField(verbose_name='definition')),
                 ('saved_at', models.DateTimeField(verbose_name='saved')),
-                ('mapping', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='integrations.fieldmapping')),
-                ('saved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('mapping', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='integrations.fieldmapping', verbose_name='field mapping')),
+                ('saved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='saved by')),
             ],
             options={
                 'verbose_name': 'field mapping version',

@@ -241,8 +241,8 @@ class Migration(migrations.Migration):
                 ('at', models.DateTimeField(verbose_name='at')),
                 ('reason', models.CharField(blank=True, max_length=120, verbose_name='reason')),
                 ('is_demo', models.BooleanField(default=False, editable=False, verbose_name='demo')),
-                ('order', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='orders.order')),
-                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='orders.stockitem')),
+                ('order', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='orders.order', verbose_name='order')),
+                ('item', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='orders.stockitem', verbose_name='stock')),
             ],
             options={
                 'verbose_name': 'stock entry',
@@ -367,7 +367,7 @@ class Migration(migrations.Migration):
                 ('error', models.CharField(blank=True, max_length=500, verbose_name='error')),
                 ('set_aside', models.BooleanField(default=False, verbose_name='set aside')),
                 ('reacted', models.JSONField(default=list, verbose_name='reactions done')),
-                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='actor')),
                 ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='orders.order', verbose_name='order')),
             ],
             options={
@@ -392,8 +392,8 @@ class Migration(migrations.Migration):
                 ('data', models.JSONField(default=dict, verbose_name='data')),
                 ('message', models.BigIntegerField(null=True, verbose_name='message')),
                 ('is_demo', models.BooleanField(default=False, editable=False, verbose_name='demo')),
-                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('reference', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='facts', to='orders.externalreference')),
+                ('actor', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='actor')),
+                ('reference', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='facts', to='orders.externalreference', verbose_name='external reference')),
             ],
             options={
                 'verbose_name': 'fact',
@@ -411,7 +411,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(blank=True, max_length=300, verbose_name='reason')),
                 ('set_at', models.DateTimeField(verbose_name='set')),
                 ('until', models.DateTimeField(null=True, verbose_name='until')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holds', to='orders.order')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holds', to='orders.order', verbose_name='order')),
             ],
             options={
                 'verbose_name': 'hold',
@@ -435,7 +435,7 @@ class Migration(migrations.Migration):
                 ('packed', models.DecimalField(decimal_places=3, default=0, max_digits=14, verbose_name='packed')),
                 ('shipped', models.DecimalField(decimal_places=3, default=0, max_digits=14, verbose_name='shipped')),
                 ('delivered', models.DecimalField(decimal_places=3, default=0, max_digits=14, verbose_name='delivered')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='orders.order')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='orders.order', verbose_name='order')),
             ],
             options={
                 'verbose_name': 'order line',
@@ -456,7 +456,7 @@ class Migration(migrations.Migration):
                 ('done_at', models.DateTimeField(null=True, verbose_name='done')),
                 ('evidence', models.BigIntegerField(null=True, verbose_name='evidence')),
                 ('done_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='done by')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='orders.order')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='orders.order', verbose_name='order')),
             ],
             options={
                 'verbose_name': 'step',
@@ -475,7 +475,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('created', 'Waybill made'), ('awaiting_pickup', 'Awaiting pick-up'), ('handed_over', 'Handed over'), ('picked_up', 'Picked up'), ('in_transit', 'In transit'), ('at_customs', 'At customs'), ('out_for_delivery', 'Out for delivery'), ('at_locker', 'At a locker or shop'), ('delivery_failed', 'Delivery failed'), ('held', 'Held by the carrier'), ('delivered', 'Delivered'), ('intercepted', 'Intercepted'), ('returning', 'Returning'), ('returned', 'Returned'), ('lost', 'Lost'), ('damaged', 'Damaged'), ('voided', 'Waybill void')], max_length=20, verbose_name='parcel state')),
                 ('state_at', models.DateTimeField(verbose_name='since')),
                 ('contents', models.JSONField(default=dict, verbose_name='contents')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parcels', to='orders.order')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='parcels', to='orders.order', verbose_name='order')),
             ],
             options={
                 'verbose_name': 'parcel',
@@ -489,8 +489,8 @@ class Migration(migrations.Migration):
             name='ReferenceLink',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='orders.order')),
-                ('reference', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='orders.externalreference')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='orders.order', verbose_name='order')),
+                ('reference', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='orders.externalreference', verbose_name='external reference')),
             ],
             options={
                 'verbose_name': 'reference of an order',
