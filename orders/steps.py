@@ -400,8 +400,8 @@ def follow_goods(order_id: int, *, at: datetime) -> None:
         gone = {line.sku: line.shipped - stock.shipped(order, line.sku) for line in order.lines.all()}
         leaving = {sku: quantity for sku, quantity in gone.items() if quantity > 0}
         if leaving:
-            left = stock.ship(order, leaving, at=at, key=f"ship:{order.pk}:{stock.n_entries(order)}")
-            if order.stage in DONE_WITH_STOCK and left:
+            stock.ship(order, leaving, at=at, key=f"ship:{order.pk}:{stock.n_entries(order)}")
+            if order.stage in DONE_WITH_STOCK:
                 _give_back(order, at=at, reason="shipped from elsewhere")
         elif order.stage in DONE_WITH_STOCK:
             _give_back(order, at=at, reason="nothing left to ship")

@@ -473,6 +473,19 @@ def test_the_sweep_gives_back_what_a_lost_reaction_left_locked(order: Order, war
     assert columns("PAD") == (10, 0)
 
 
+def test_what_is_locked_for_a_cancelled_article_is_given_back_when_the_rest_has_left(
+    order: Order, warehouse: Warehouse
+) -> None:
+    fill(warehouse, OIL=10)
+    locked(order)
+    told(order, "cancel.accepted", 1, lines=[("OIL", 2)])
+    told(order, "parcel.handed_over", 2, parcel="A", role="wms", lines=[("PAD", 4)])
+
+    assert steps.give_back_stock(after(2.1)) == 1
+    assert steps.give_back_stock(after(2.2)) == 0
+    assert columns("OIL") == (10, 0)
+
+
 def test_a_held_order_says_who_holds_it_until_it_is_lifted(order: Order) -> None:
     actor = person("hold_order")
 
