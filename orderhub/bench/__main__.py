@@ -23,6 +23,8 @@ WHATS = {
     "memory": "what web, steward and worker hold together",
     "scale": "the rates of ingest with 10,000 and with 1,260,000 orders",
     "planted": "planted bugs, each of which its test must notice",
+    "crash": "PostgreSQL killed under load; what was acknowledged is there",
+    "reliability": "rows R1, R3, R4, R6, R7 and R13 with their full counts",
     "replay": "an order history played as if it were happening",
 }
 # These start no house of their own.

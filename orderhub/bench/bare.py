@@ -33,7 +33,8 @@ def rate(db: str, address: str, *, clients: int, seconds: float) -> float:
         ours, theirs = fork.Pipe(duplex=False)
         fork.Process(target=_client, args=(db, address, number, seconds, theirs), daemon=True).start()
         pipes.append(ours)
-    return sum(pipe.recv() for pipe in pipes) / seconds
+    done: int = sum(pipe.recv() for pipe in pipes)
+    return done / seconds
 
 
 def _connect(db: str, address: str) -> Any:

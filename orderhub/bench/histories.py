@@ -57,7 +57,7 @@ def read(path: Path, limit: int | None = None) -> Iterator[Row]:
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(path.open("rb"))
         plain = stack.enter_context(gzip.open(opened)) if path.suffix == ".gz" else opened
-        file = io.TextIOWrapper(plain, encoding="utf-8", newline="")  # type: ignore[type-var]
+        file = io.TextIOWrapper(plain, encoding="utf-8", newline="")
         reader = csv.DictReader(file)
         missing = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
         if missing:
