@@ -7,7 +7,7 @@ order.changed fact on its own hub number carries the lines that fell to it, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -142,6 +142,8 @@ class _Case:
     is_papered: bool = False
     cancel_from: datetime | None = None
     cancel_whole: bool = False
+    # Shop orders of a merged order that were cancelled as a whole: nobody owes money for them.
+    cancelled_parts: set[tuple[str, str, str]] = field(default_factory=set)
     ready_at: datetime | None = None
     later: list[datetime] = field(default_factory=list)
 
@@ -396,6 +398,7 @@ def _cancel(case: _Case, fact: FactRow) -> None:
         wanted = {sku: line.open for sku, line in answer.lines.items()}
     elif not wanted:
         wanted = _lines_of(case, fact.reference)
+        case.cancelled_parts.add(fact.reference)
     left = ZERO
     for sku, qty in wanted.items():
         if sku in answer.lines:
@@ -465,21 +468,25 @@ def _payment_state(case: _Case, facts: list[FactRow]) -> Payment:
         back = sum((amount for amount in amounts if amount is not None), ZERO)
         is_all = None in amounts or total is None or back >= total - CENT
         return Payment.REFUNDED if is_all else Payment.PART_REFUNDED
+    # What remains of a merged order is paid or not, whatever was paid for the parts that were cancelled.
+    gone = case.cancelled_parts if len(case.cancelled_parts) < case.answer.merged_from else set()
+    received = [fact for fact in received if fact.reference not in gone]
     amounts = [_amount(fact) for fact in received]
-    total = _total_due(case)
+    total = _total_due(case, gone)
     if None not in amounts and total is not None:
         return Payment.PAID if sum(filter(None, amounts), ZERO) >= total - CENT else Payment.PARTIAL
     paid = {fact.reference for fact in received}
     is_for_all = case.answer.merged_from == 1 or any(reference[1] == HUB_NUMBER for reference in paid)
-    return Payment.PAID if is_for_all or len(paid) >= case.answer.merged_from else Payment.PARTIAL
+    return Payment.PAID if is_for_all or len(paid) >= case.answer.merged_from - len(gone) else Payment.PARTIAL
 
 
-def _total_due(case: _Case) -> Decimal | None:
+def _total_due(case: _Case, gone: Collection[tuple[str, str, str]] = ()) -> Decimal | None:
     if case.answer.merged_from > 1:
         totals: dict[tuple[str, str, str], Any] = {}
         for fact in case.of(Topic.ORDER):
-            if (fact.data.get("fields") or {}).get("total") not in (None, ""):
-                totals[fact.reference] = fact.data["fields"]["total"]
+            total = (fact.data.get("fields") or {}).get("total")
+            if fact.reference not in gone and total not in (None, ""):
+                totals[fact.reference] = total
         return sum((Decimal(str(value)) for value in totals.values()), ZERO) if totals else None
     value = case.answer.fields.get("total")
     return Decimal(str(value)) if value not in (None, "") else None

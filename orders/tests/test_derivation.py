@@ -545,6 +545,38 @@ def test_goods_that_left_without_a_waybill_but_with_contents_are_a_parcel():
     assert [one.rule for one in refused.conflicts] == ["goods_left_before_cancel"]
 
 
+@pytest.mark.parametrize(
+    ("paid", "stage", "payment"),
+    [
+        ({}, Stage.AWAITING_PAYMENT, Payment.UNPAID),
+        ({"A": "50"}, Stage.AWAITING_DATE, Payment.PAID),
+        ({"A": None}, Stage.AWAITING_DATE, Payment.PAID),
+        ({"A": "20"}, Stage.AWAITING_PAYMENT, Payment.PARTIAL),
+        ({"B": "100"}, Stage.AWAITING_PAYMENT, Payment.PARTIAL),
+        ({"A": "50", "B": "100"}, Stage.AWAITING_DATE, Payment.PAID),
+    ],
+)
+def test_a_merged_order_of_which_a_part_was_cancelled_waits_for_the_money_of_the_rest(paid, stage, payment):
+    references = {name: ("shop-1", "order", name) for name in "AB"}
+    parts = [
+        make_fact(
+            "order.placed",
+            reference=references[name],
+            data={"fields": {"total": total}, **contents(**{"BRK-001": 2})},
+        )
+        for name, total in (("A", "50"), ("B", "100"))
+    ]
+    payments = [
+        make_fact("payment.received", 1, reference=references[name], data={"amount": amount})
+        for name, amount in paid.items()
+    ]
+
+    answer = judge(*parts, *payments, make_fact("cancel.accepted", 2, reference=references["B"]))
+
+    assert (answer.stage, answer.payment) == (stage, payment)
+    assert (answer.lines["BRK-001"].open, answer.lines["BRK-001"].cancelled) == (2, 2)
+
+
 KINDS = [kind for kind in reference_model.MILESTONES if kind.startswith("parcel.")]
 claims = st.lists(
     st.one_of(
