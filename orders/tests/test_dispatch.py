@@ -153,6 +153,28 @@ def test_many_events_behind_one_that_is_put_off_do_not_fill_the_batches():
     assert noted(torn) == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_another_dispatcher_holds_is_not_overtaken():
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("Only with locks on rows can one event of an order be held and another one be free.")
+    with transaction.atomic():
+        order = quiet_order()
+    first, held, last = happen(order, "good", "good", "good")
+    other = connection.copy()
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM orders_orderevent WHERE id = %s FOR UPDATE", [held])
+
+    with override_settings(ORDER_EVENT_PIPELINE=[f"{HERE}.note"]):
+        dispatch_waiting()
+        while_held = noted(order)
+        other.close()
+        dispatch_waiting()
+
+    assert while_held == [first]
+    assert noted(order) == [first, held, last]
+
+
 def dispatch_all(limit: int) -> int:
     wait_for_all()
     taken = 0
