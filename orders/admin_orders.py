@@ -109,6 +109,8 @@ class OrderAdmin(ScopedAdmin):
             **self.admin_site.each_context(request),
             **page_of(order, request, now()),
             "opts": self.opts,
+            # Unfold's header names the record by it.
+            "original": order,
         }
         return TemplateResponse(request, "orders/order_page.html", context)
 
