@@ -48,7 +48,9 @@ def add_models(records: Sequence[models.Model]) -> None:
 def column_names(model: type[models.Model]) -> tuple[str, ...]:
     """Every column but those that the database fills in."""
     fields = model._meta.concrete_fields
-    return tuple(field.attname for field in fields if not field.primary_key and field.db_default is models.NOT_PROVIDED)
+    return tuple(
+        field.attname for field in fields if not field.primary_key and field.db_default is models.NOT_PROVIDED
+    )
 
 
 def update_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -6,199 +6,443 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('orders', '0001_initial'),
+        ("orders", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='FieldMapping',
+            name="FieldMapping",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True, verbose_name='name')),
-                ('version', models.PositiveIntegerField(default=1, editable=False, verbose_name='version')),
-                ('definition', models.JSONField(help_text='See docs/field-mapping.md.', verbose_name='definition')),
-                ('is_demo', models.BooleanField(default=False, editable=False, verbose_name='demo')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True, verbose_name="name")),
+                ("version", models.PositiveIntegerField(default=1, editable=False, verbose_name="version")),
+                (
+                    "definition",
+                    models.JSONField(help_text="See docs/field-mapping.md.", verbose_name="definition"),
+                ),
+                ("is_demo", models.BooleanField(default=False, editable=False, verbose_name="demo")),
             ],
             options={
-                'verbose_name': 'field mapping',
-                'verbose_name_plural': 'field mappings',
-                'ordering': ['name'],
+                "verbose_name": "field mapping",
+                "verbose_name_plural": "field mappings",
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Connection',
+            name="Connection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(help_text='Names the source of its facts; part of its webhook address.', max_length=64, unique=True, verbose_name='slug')),
-                ('label', models.CharField(max_length=100, verbose_name='name')),
-                ('connector', models.CharField(help_text='One of the connectors this installation knows.', max_length=40, verbose_name='speaks')),
-                ('role', models.CharField(choices=[('shop', 'Shop'), ('erp', 'Stock system'), ('wms', 'Warehouse system'), ('carrier', 'Carrier'), ('finance', 'Finance'), ('crm', 'Customer system'), ('person', 'Person'), ('hub', 'orderhub'), ('rule', 'Rule')], max_length=10, verbose_name='is a')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('is_demo', models.BooleanField(default=False, editable=False, verbose_name='demo')),
-                ('sealed_secrets', models.TextField(blank=True, editable=False)),
-                ('heard_at', models.DateTimeField(editable=False, null=True, verbose_name='last heard')),
-                ('failed_at', models.DateTimeField(editable=False, null=True, verbose_name='last failure')),
-                ('failure', models.CharField(blank=True, editable=False, max_length=500, verbose_name='what failed')),
-                ('shop', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='orders.shop', verbose_name='shop')),
-                ('warehouse', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='orders.warehouse', verbose_name='warehouse')),
-                ('mapping', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='integrations.fieldmapping', verbose_name='field mapping')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "slug",
+                    models.SlugField(
+                        help_text="Names the source of its facts; part of its webhook address.",
+                        max_length=64,
+                        unique=True,
+                        verbose_name="slug",
+                    ),
+                ),
+                ("label", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "connector",
+                    models.CharField(
+                        help_text="One of the connectors this installation knows.",
+                        max_length=40,
+                        verbose_name="speaks",
+                    ),
+                ),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("shop", "Shop"),
+                            ("erp", "Stock system"),
+                            ("wms", "Warehouse system"),
+                            ("carrier", "Carrier"),
+                            ("finance", "Finance"),
+                            ("crm", "Customer system"),
+                            ("person", "Person"),
+                            ("hub", "orderhub"),
+                            ("rule", "Rule"),
+                        ],
+                        max_length=10,
+                        verbose_name="is a",
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
+                ("is_demo", models.BooleanField(default=False, editable=False, verbose_name="demo")),
+                ("sealed_secrets", models.TextField(blank=True, editable=False)),
+                ("heard_at", models.DateTimeField(editable=False, null=True, verbose_name="last heard")),
+                ("failed_at", models.DateTimeField(editable=False, null=True, verbose_name="last failure")),
+                (
+                    "failure",
+                    models.CharField(blank=True, editable=False, max_length=500, verbose_name="what failed"),
+                ),
+                (
+                    "shop",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="orders.shop",
+                        verbose_name="shop",
+                    ),
+                ),
+                (
+                    "warehouse",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="orders.warehouse",
+                        verbose_name="warehouse",
+                    ),
+                ),
+                (
+                    "mapping",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="integrations.fieldmapping",
+                        verbose_name="field mapping",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'connection',
-                'verbose_name_plural': 'connections',
-                'ordering': ['slug'],
-                'permissions': [('set_secret', 'Can set secrets of connections')],
+                "verbose_name": "connection",
+                "verbose_name_plural": "connections",
+                "ordering": ["slug"],
+                "permissions": [("set_secret", "Can set secrets of connections")],
             },
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60, verbose_name='name')),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('tail', models.CharField(editable=False, max_length=4, verbose_name='ends in')),
-                ('may_read', models.BooleanField(default=False, verbose_name='may read orders')),
-                ('made_at', models.DateTimeField(editable=False, verbose_name='made')),
-                ('used_at', models.DateTimeField(editable=False, null=True, verbose_name='last used')),
-                ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked')),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to='integrations.connection', verbose_name='connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("tail", models.CharField(editable=False, max_length=4, verbose_name="ends in")),
+                ("may_read", models.BooleanField(default=False, verbose_name="may read orders")),
+                ("made_at", models.DateTimeField(editable=False, verbose_name="made")),
+                ("used_at", models.DateTimeField(editable=False, null=True, verbose_name="last used")),
+                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tokens",
+                        to="integrations.connection",
+                        verbose_name="connection",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API token',
-                'verbose_name_plural': 'API tokens',
+                "verbose_name": "API token",
+                "verbose_name_plural": "API tokens",
             },
         ),
         migrations.CreateModel(
-            name='ImportRun',
+            name="ImportRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('mapping_version', models.PositiveIntegerField(verbose_name='mapping version')),
-                ('file_name', models.CharField(max_length=200, verbose_name='file')),
-                ('digest', models.CharField(max_length=64)),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('cancelled', 'Cancelled'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', max_length=10, verbose_name='state')),
-                ('n_rows', models.PositiveIntegerField(default=0, verbose_name='rows read')),
-                ('n_total', models.PositiveIntegerField(null=True, verbose_name='rows in all')),
-                ('n_orders', models.PositiveIntegerField(default=0, verbose_name='orders')),
-                ('n_duplicates', models.PositiveIntegerField(default=0, verbose_name='seen before')),
-                ('n_errors', models.PositiveIntegerField(default=0, verbose_name='rows with errors')),
-                ('position', models.BigIntegerField(default=0, editable=False)),
-                ('error', models.CharField(blank=True, max_length=500, verbose_name='why it stopped')),
-                ('started_at', models.DateTimeField(verbose_name='started')),
-                ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='imports', to='integrations.connection', verbose_name='connection')),
-                ('mapping', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='integrations.fieldmapping', verbose_name='field mapping')),
-                ('started_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='started by')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("mapping_version", models.PositiveIntegerField(verbose_name="mapping version")),
+                ("file_name", models.CharField(max_length=200, verbose_name="file")),
+                ("digest", models.CharField(max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("cancelled", "Cancelled"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("n_rows", models.PositiveIntegerField(default=0, verbose_name="rows read")),
+                ("n_total", models.PositiveIntegerField(null=True, verbose_name="rows in all")),
+                ("n_orders", models.PositiveIntegerField(default=0, verbose_name="orders")),
+                ("n_duplicates", models.PositiveIntegerField(default=0, verbose_name="seen before")),
+                ("n_errors", models.PositiveIntegerField(default=0, verbose_name="rows with errors")),
+                ("position", models.BigIntegerField(default=0, editable=False)),
+                ("error", models.CharField(blank=True, max_length=500, verbose_name="why it stopped")),
+                ("started_at", models.DateTimeField(verbose_name="started")),
+                ("ended_at", models.DateTimeField(null=True, verbose_name="ended")),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="imports",
+                        to="integrations.connection",
+                        verbose_name="connection",
+                    ),
+                ),
+                (
+                    "mapping",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="integrations.fieldmapping",
+                        verbose_name="field mapping",
+                    ),
+                ),
+                (
+                    "started_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="started by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'import',
-                'verbose_name_plural': 'imports',
-                'ordering': ['-id'],
+                "verbose_name": "import",
+                "verbose_name_plural": "imports",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='ImportRowError',
+            name="ImportRowError",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('row', models.PositiveIntegerField(verbose_name='row')),
-                ('field', models.CharField(blank=True, max_length=120, verbose_name='field')),
-                ('error', models.CharField(max_length=500, verbose_name='error')),
-                ('original', models.JSONField(default=dict, verbose_name='original row')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='errors', to='integrations.importrun', verbose_name='import')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("row", models.PositiveIntegerField(verbose_name="row")),
+                ("field", models.CharField(blank=True, max_length=120, verbose_name="field")),
+                ("error", models.CharField(max_length=500, verbose_name="error")),
+                ("original", models.JSONField(default=dict, verbose_name="original row")),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="errors",
+                        to="integrations.importrun",
+                        verbose_name="import",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'row error',
-                'verbose_name_plural': 'row errors',
-                'ordering': ['run', 'row'],
-                'default_permissions': ('view',),
+                "verbose_name": "row error",
+                "verbose_name_plural": "row errors",
+                "ordering": ["run", "row"],
+                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
-            name='FieldMappingVersion',
+            name="FieldMappingVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(verbose_name='version')),
-                ('definition', models.JSONField(verbose_name='definition')),
-                ('saved_at', models.DateTimeField(verbose_name='saved')),
-                ('mapping', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='integrations.fieldmapping', verbose_name='field mapping')),
-                ('saved_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='saved by')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="version")),
+                ("definition", models.JSONField(verbose_name="definition")),
+                ("saved_at", models.DateTimeField(verbose_name="saved")),
+                (
+                    "mapping",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="integrations.fieldmapping",
+                        verbose_name="field mapping",
+                    ),
+                ),
+                (
+                    "saved_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="saved by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'field mapping version',
-                'verbose_name_plural': 'field mapping versions',
-                'ordering': ['-number'],
-                'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(fields=('mapping', 'number'), name='mapping_version')],
+                "verbose_name": "field mapping version",
+                "verbose_name_plural": "field mapping versions",
+                "ordering": ["-number"],
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("mapping", "number"), name="mapping_version")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=255)),
-                ('digest', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField(default=0)),
-                ('answer', models.JSONField(default=dict)),
-                ('made_at', models.DateTimeField(db_index=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='integrations.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=255)),
+                ("digest", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField(default=0)),
+                ("answer", models.JSONField(default=dict)),
+                ("made_at", models.DateTimeField(db_index=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="integrations.connection",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'idempotency key',
-                'verbose_name_plural': 'idempotency keys',
-                'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(fields=('connection', 'key'), name='idempotency_once')],
+                "verbose_name": "idempotency key",
+                "verbose_name_plural": "idempotency keys",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("connection", "key"), name="idempotency_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='InboundMessage',
+            name="InboundMessage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('remote_key', models.CharField(max_length=160, verbose_name='remote key')),
-                ('form', models.CharField(max_length=10, verbose_name='form')),
-                ('body', models.TextField(verbose_name='body')),
-                ('digest', models.CharField(max_length=64, verbose_name='digest')),
-                ('received_at', models.DateTimeField(verbose_name='received')),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('done', 'Done'), ('failed', 'Failed'), ('discarded', 'Discarded')], default='waiting', max_length=10, verbose_name='state')),
-                ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
-                ('not_before', models.DateTimeField(null=True, verbose_name='not before')),
-                ('processed_at', models.DateTimeField(null=True, verbose_name='processed')),
-                ('errors', models.JSONField(default=list, verbose_name='errors')),
-                ('n_facts', models.PositiveSmallIntegerField(default=0, verbose_name='facts')),
-                ('run_row', models.PositiveIntegerField(null=True, verbose_name='row')),
-                ('is_demo', models.BooleanField(default=False, editable=False, verbose_name='demo')),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='integrations.connection', verbose_name='connection')),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='messages', to='integrations.importrun', verbose_name='import')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("remote_key", models.CharField(max_length=160, verbose_name="remote key")),
+                ("form", models.CharField(max_length=10, verbose_name="form")),
+                ("body", models.TextField(verbose_name="body")),
+                ("digest", models.CharField(max_length=64, verbose_name="digest")),
+                ("received_at", models.DateTimeField(verbose_name="received")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("discarded", "Discarded"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0, verbose_name="attempts")),
+                ("not_before", models.DateTimeField(null=True, verbose_name="not before")),
+                ("processed_at", models.DateTimeField(null=True, verbose_name="processed")),
+                ("errors", models.JSONField(default=list, verbose_name="errors")),
+                ("n_facts", models.PositiveSmallIntegerField(default=0, verbose_name="facts")),
+                ("run_row", models.PositiveIntegerField(null=True, verbose_name="row")),
+                ("is_demo", models.BooleanField(default=False, editable=False, verbose_name="demo")),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="messages",
+                        to="integrations.connection",
+                        verbose_name="connection",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="messages",
+                        to="integrations.importrun",
+                        verbose_name="import",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'inbound message',
-                'verbose_name_plural': 'inbound messages',
-                'permissions': [('replay_message', 'Can replay failed messages'), ('read_body', 'Can read message bodies in full (each look is recorded)')],
-                'default_permissions': ('view',),
-                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['id'], name='message_waiting'), models.Index(condition=models.Q(('state', 'failed')), fields=['-id'], name='message_failed'), models.Index(fields=['received_at'], name='message_received')],
-                'constraints': [models.UniqueConstraint(fields=('connection', 'remote_key'), name='message_remote_key')],
+                "verbose_name": "inbound message",
+                "verbose_name_plural": "inbound messages",
+                "permissions": [
+                    ("replay_message", "Can replay failed messages"),
+                    ("read_body", "Can read message bodies in full (each look is recorded)"),
+                ],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "waiting")), fields=["id"], name="message_waiting"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "failed")), fields=["-id"], name="message_failed"
+                    ),
+                    models.Index(fields=["received_at"], name="message_received"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("connection", "remote_key"), name="message_remote_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='UnmappedValue',
+            name="UnmappedValue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('field', models.CharField(max_length=120, verbose_name='field')),
-                ('value', models.CharField(max_length=200, verbose_name='value')),
-                ('n_seen', models.PositiveIntegerField(default=1, verbose_name='times seen')),
-                ('first_seen_at', models.DateTimeField(verbose_name='first seen')),
-                ('last_seen_at', models.DateTimeField(verbose_name='last seen')),
-                ('mapped_at', models.DateTimeField(blank=True, null=True, verbose_name='mapped')),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='unmapped', to='integrations.connection', verbose_name='connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("field", models.CharField(max_length=120, verbose_name="field")),
+                ("value", models.CharField(max_length=200, verbose_name="value")),
+                ("n_seen", models.PositiveIntegerField(default=1, verbose_name="times seen")),
+                ("first_seen_at", models.DateTimeField(verbose_name="first seen")),
+                ("last_seen_at", models.DateTimeField(verbose_name="last seen")),
+                ("mapped_at", models.DateTimeField(blank=True, null=True, verbose_name="mapped")),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="unmapped",
+                        to="integrations.connection",
+                        verbose_name="connection",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'unmapped value',
-                'verbose_name_plural': 'unmapped values',
-                'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(fields=('connection', 'field', 'value'), name='unmapped_once')],
+                "verbose_name": "unmapped value",
+                "verbose_name_plural": "unmapped values",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("connection", "field", "value"), name="unmapped_once")
+                ],
             },
         ),
     ]

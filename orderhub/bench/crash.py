@@ -32,7 +32,7 @@ def run(house: House, options: Namespace) -> list[Figure]:
     make_shop()
     source = make_source("bench-crash", "shop")
     # More work than can be done by the last kill; what is left then is sent and settled in peace.
-    names = [f"K{number:06d}" for number in range(int(options.kills * (options.pause + 2) * 60))]
+    names = [f"K{number:06d}" for number in range(int(options.kills * (options.pause + 4) * 90))]
     work = ingest.place_requests(source, names)
     for sender, more in enumerate(ingest.fact_requests(source, names, PER_REQUEST)):
         work[sender] += more

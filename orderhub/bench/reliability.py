@@ -46,7 +46,6 @@ def run(house: House, options: Namespace) -> list[Figure]:
 def _empty() -> None:
     """Every row begins with an empty house."""
     from django.core.management import call_command
-
     from django.utils.timezone import now
 
     from orders import append_only

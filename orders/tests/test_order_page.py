@@ -64,7 +64,9 @@ def test_both_sides_of_a_conflict_are_shown(client, staff):
 
 def test_an_order_is_found_by_each_of_its_numbers(client, staff):
     staff("ops_manager")
-    wanted = told(make_order(external_id="90071992547409931"), "waybill.made", 1, parcel="SF77", role="carrier")
+    wanted = told(
+        make_order(external_id="90071992547409931"), "waybill.made", 1, parcel="SF77", role="carrier"
+    )
     make_order()
 
     for term in (wanted.number, wanted.number.lower(), wanted.external_id):
@@ -77,7 +79,9 @@ def test_sales_confirms_the_date_on_the_page(client, staff):
     user = staff("sales")
     order = make_order()
 
-    answer = client.post(reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"})
+    answer = client.post(
+        reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"}
+    )
 
     assert answer.status_code == 302
     order.refresh_from_db()
@@ -106,7 +110,9 @@ def test_looking_at_an_action_does_not_do_it(client, staff):
     staff("sales")
     order = make_order()
 
-    answer = client.get(reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"})
+    answer = client.get(
+        reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"}
+    )
 
     assert answer.status_code == 405
     order.refresh_from_db()
@@ -120,11 +126,15 @@ def test_an_order_out_of_scope_does_not_exist(client, staff):
     order = make_order()
 
     assert client.get(reverse("admin:orders_order_change", args=[order.pk])).status_code == 404
-    answer = client.post(reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"})
+    answer = client.post(
+        reverse("admin:orders_order_act", args=[order.pk, "date"]), {"date-date": "2099-01-05"}
+    )
     assert answer.status_code == 404
 
 
-def test_the_list_asks_the_same_queries_for_few_and_for_many_orders(client, staff, django_assert_max_num_queries):
+def test_the_list_asks_the_same_queries_for_few_and_for_many_orders(
+    client, staff, django_assert_max_num_queries
+):
     staff("ops_manager")
     for _number in range(15):
         make_order()

@@ -84,7 +84,9 @@ class WorkCalendar(Audited):
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):
             raise ValidationError(
-                gettext("“%(name)s” is not a time zone. Use a name such as Asia/Shanghai or America/New_York.")
+                gettext(
+                    "“%(name)s” is not a time zone. Use a name such as Asia/Shanghai or America/New_York."
+                )
                 % {"name": self.timezone}
             ) from None
 
@@ -143,7 +145,9 @@ class CalendarDay(Audited):
     def clean(self) -> None:
         check_shifts(self.shifts)
         if self.shifts and not self.is_worked:
-            raise ValidationError(gettext("A free day has no shifts. Tick “worked”, or leave the shifts empty."))
+            raise ValidationError(
+                gettext("A free day has no shifts. Tick “worked”, or leave the shifts empty.")
+            )
 
 
 def renew_versions() -> None:
