@@ -110,7 +110,5 @@ def _note_use(token: ApiToken, at: datetime) -> None:
     if token.used_at is not None and token.used_at > stale:
         return
     # Not a change that anybody made: past the audit on purpose.
-    rows: QuerySet[ApiToken] = QuerySet[ApiToken](ApiToken).filter(
-        Q(used_at=None) | Q(used_at__lte=stale), pk=token.pk
-    )
-    rows.update(used_at=at)
+    idle = Q(used_at=None) | Q(used_at__lte=stale)
+    QuerySet(ApiToken).filter(idle, pk=token.pk).update(used_at=at)
