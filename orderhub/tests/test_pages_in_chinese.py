@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils.timezone import now
+from django.utils.translation import override
 
 from integrations import files, ingest, tokens
 from integrations.files.runs import advance
@@ -79,11 +80,13 @@ def house(tmp_path, settings) -> None:
     mapping = FieldMapping(name="M1", definition=TABLE_EN)
     versions.save(mapping, by=None, at=now())
     connection = make_connection("c1", connector="rows", shop=shop, mapping=mapping)
-    run = files.start_import(connection, mapping, io.BytesIO(FILE), "o.csv", None)
-    while advance(run.pk):
-        pass
-    while ingest.process().n_messages:
-        pass
+    # As a worker does; the client leaves the language of its last request behind.
+    with override(settings.LANGUAGE_CODE):
+        run = files.start_import(connection, mapping, io.BytesIO(FILE), "o.csv", None)
+        while advance(run.pk):
+            pass
+        while ingest.process().n_messages:
+            pass
     make_order(shop=shop, warehouse=warehouse, customer=make_customer("k1"))
     with audit.acting(way="command", reason=""):
         tokens.make(connection, "t1")
