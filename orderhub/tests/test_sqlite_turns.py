@@ -7,6 +7,9 @@ import time
 import pytest
 from django.db import connection, transaction
 from django.db.utils import OperationalError
+from django.utils.timezone import now
+
+from orders.models import WorkSignal
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -40,6 +43,26 @@ def test_a_writer_finds_the_short_gaps_between_anothers_transactions():
     enough.set()
     worker.join()
 
+    assert max(waits) < 1.5
+
+
+def test_a_single_statement_finds_the_gaps_too():
+    enough = threading.Event()
+    path = str(connection.settings_dict["NAME"])
+    WorkSignal.objects.create(name="turn")
+    worker = threading.Thread(target=busy_worker, args=(path, enough, 0.2, 0.005))
+    worker.start()
+    waits = []
+
+    for _turn in range(6):
+        time.sleep(0.05)
+        began = time.monotonic()
+        changed = WorkSignal.objects.filter(name="turn").update(done_at=now())
+        waits.append(time.monotonic() - began)
+    enough.set()
+    worker.join()
+
+    assert changed == 1
     assert max(waits) < 1.5
 
 
