@@ -18,12 +18,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=300, help="how long the house runs before it is weighed (300)"
     )
+    parser.add_argument("--no-demo", action="store_true", help="weigh an empty house")
 
 
 def run(house: House, options: Namespace) -> list[Figure]:
     from orders.models import Order
 
-    n_orders = house.load_demo()
+    n_orders = 0 if options.no_demo else house.load_demo()
     house.start()
     has_sandbox = house.start_sandbox()
     until = time.monotonic() + options.seconds

@@ -139,6 +139,8 @@ def _r6(house: House, options: Namespace) -> list[Figure]:
             other = _post(
                 url, source, [{**items[0], "order": {"shop": SHOP, "external_id": "other"}}], f"key-{number}"
             )
+            for answer in sorted({*answers} - {answers[0]}):
+                say(f"    {answers[0]} beside {answer}")
             wrong += len(set(answers)) != 1 or answers[0][0] != 200 or other[0] not in {409, 422}
     return [
         plain("keys, each 50 times at once", n_keys),
