@@ -30,6 +30,7 @@ from orders.stages import (
     Stage,
     Step,
     StepState,
+    Topic,
 )
 from orders.stock import StockEntry, StockItem, StockLock
 from orders.worktime import CalendarDay, WorkCalendar
@@ -704,7 +705,19 @@ class Todo(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.text or f"{self.get_kind_display()} {self.subject}".strip()
+        what = self._what()
+        return f"{self.get_kind_display()}: {what}" if what else str(self.get_kind_display())
+
+    def _what(self) -> str:
+        """What it is about, in the reader's words: to-dos are stored as codes and shown in two languages."""
+        if self.kind == self.Kind.STEP and self.subject in Step.values:
+            return str(Step(self.subject).label)
+        if self.kind == self.Kind.STALLED and self.subject in Stage.values:
+            return str(Stage(self.subject).label)
+        if self.kind == self.Kind.CONFLICT:
+            topics = self.text.split(", ") if self.text else []
+            return ", ".join(str(Topic(topic).label) for topic in topics if topic in Topic.values)
+        return self.text or self.subject
 
 
 class PrecedenceVersion(models.Model):

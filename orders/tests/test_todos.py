@@ -7,6 +7,7 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from orders import steps, stock, todos
 from orders.dispatch import dispatch_waiting
@@ -214,3 +215,16 @@ def test_a_to_do_is_not_closed_by_those_who_may_not_or_cannot_see_it(shop: Shop)
 
     assert codes == ["not_allowed", "not_found", "by_step"]
     assert Todo.objects.filter(done_at=None).count() == 2
+
+
+def test_a_to_do_reads_in_words_in_both_languages(shop: Shop) -> None:
+    order = make_order(shop=shop)
+    told(order, "parcel.handed_over", 1, role="wms", parcel="SF1")
+    told(order, "cancel.accepted", 2)
+    react()
+
+    todo = Todo.objects.get(order=order, kind=Todo.Kind.CONFLICT)
+    with translation.override("en"):
+        assert str(todo) == "Sources disagree: Cancellation"
+    with translation.override("zh-hans"):
+        assert "cancel" not in str(todo)
