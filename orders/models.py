@@ -643,7 +643,15 @@ class OrderEvent(models.Model):
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        indexes = [models.Index(fields=["id"], name="event_waiting", condition=Q(dispatched_at__isnull=True))]
+        indexes = [
+            models.Index(fields=["id"], name="event_waiting", condition=Q(dispatched_at__isnull=True)),
+            # Hardly ever any: which orders have an event that waits to be tried again.
+            models.Index(
+                fields=["not_before", "order"],
+                name="event_put_off",
+                condition=Q(dispatched_at__isnull=True, not_before__isnull=False),
+            ),
+        ]
         default_permissions = ("view",)
 
     def __str__(self) -> str:
