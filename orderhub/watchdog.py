@@ -47,6 +47,8 @@ def _run_cluster(steward_pid: int) -> None:
     # What is loaded by now is shared by all processes of the cluster; the collector would copy its pages.
     gc.collect()
     gc.freeze()
+    # A batch makes hundreds of thousands of objects and no cycles: looking for some as often as usual costs a seventh.
+    gc.set_threshold(50_000, 20, 50)
     cluster = Cluster()
     cluster.start()
     cluster.sentinel.join()

@@ -44,6 +44,26 @@ def add_models(records: Sequence[models.Model]) -> None:
         add_rows(model, names, ([record.__dict__[name] for name in names] for record in records))
 
 
+def add_models_with_ids(records: Sequence[models.Model]) -> None:
+    """add_models, for records that must know their ids afterwards."""
+    if not records:
+        return
+    model = type(records[0])
+    connection = connections[router.db_for_write(model)]
+    if connection.vendor != "postgresql":
+        model._default_manager.bulk_create(records, batch_size=500)
+        return
+    # COPY returns nothing, so the ids are drawn first.
+    drawn = "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)"
+    with connection.cursor() as cursor:
+        cursor.execute(drawn, [model._meta.db_table, model._meta.pk.column, len(records)])
+        for record, (pk,) in zip(records, cursor.fetchall(), strict=True):
+            record.pk = pk
+            record._state.adding = False
+    names = (model._meta.pk.attname, *column_names(model))
+    add_rows(model, names, ([record.__dict__[name] for name in names] for record in records))
+
+
 @lru_cache(maxsize=64)
 def column_names(model: type[models.Model]) -> tuple[str, ...]:
     """Every column but those that the database fills in."""

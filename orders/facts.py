@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.timezone import now
 
 from orders import audit
+from orders.bulk import add_models_with_ids
 from orders.models import ExternalReference, Order, OrderFact, ReferenceLink
 from orders.stages import FACT_KINDS, Level, Role
 
@@ -111,7 +112,7 @@ def report(reports: Sequence[FactReport], *, references: dict[ReferenceKey, int]
             continue
         known.add(one.identity)
         new.append(_fact(one, references[one.reference]))
-    OrderFact.objects.bulk_create(new, batch_size=500)
+    add_models_with_ids(new)
     return Reported(new, duplicates, references)
 
 
