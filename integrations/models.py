@@ -248,7 +248,7 @@ class InboundMessage(models.Model):
     connection = models.ForeignKey(
         Connection, verbose_name=_("connection"), on_delete=models.PROTECT, related_name="messages"
     )
-    # The sender's own key, or a digest of content and time where it has none (acceptance.md 2.1).
+    # The sender's own key, or a digest of content and time where it has none.
     remote_key = models.CharField(_("remote key"), max_length=160)
     # What the body is: "order", "fact" (API items), "webhook" (a raw push), "row" (mapped import row).
     form = models.CharField(_("form"), max_length=10)

@@ -11,7 +11,7 @@ MOST_COUNTED = 10_000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts at most MOST_COUNTED rows; the list says so by ending there (decisions: counts stop at 10,000+)."""
+    """Counts at most MOST_COUNTED rows; the list says so by ending there."""
 
     @cached_property
     def count(self) -> int:

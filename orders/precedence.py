@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from orders.stages import Role, Step, Topic
 
-# decisions.md 4. A topic that is not named here uses "others"; a role that is not named ranks after those that are;
+# A topic that is not named here uses "others"; a role that is not named ranks after those that are;
 # a rule always comes last.
 DEFAULT_RULES: dict[str, Any] = {
     "topics": {
