@@ -12,6 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.http import urlencode
+from django.utils.module_loading import import_string
 from django.utils.text import capfirst
 from django.utils.timezone import now
 from django.utils.translation import gettext
@@ -80,6 +81,10 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
+# Pages of our own under /admin/: each a function (site) -> URL patterns; the views check permissions themselves.
+PAGES: tuple[str, ...] = ()
+
+
 class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
     """Everything under /admin/."""
 
@@ -111,6 +116,7 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             path("second-factor/", self.second_factor, name="second_factor"),
             path("second-factor/set-up/", self.second_factor_enrol, name="second_factor_enrol"),
             path("second-factor/leave/", self.second_factor_leave, name="second_factor_leave"),
+            *(url for page in PAGES for url in import_string(page)(self)),
         ]
 
     def second_factor(self, request: HttpRequest) -> HttpResponse:
