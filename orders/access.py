@@ -65,7 +65,8 @@ ROLES: dict[str, RoleRow] = {
             WORK_ON_ORDERS | SEE_STOCK | SEE_RULES | SEE_CONNECTIONS | IMPORT_FILES
             | _edit("orders", "workcalendar", "calendarday", "shop", "warehouse", "customer", "staffscope")
             | _orders("add_precedenceversion", "apply_precedence", "hold_order", "join_orders", "report_fact",
-                      "undo_step_late", "add_todo", "delete_calendarday", "view_auditentry", "see_all_orders")
+                      "undo_step_late", "add_todo", "delete_calendarday", "view_auditentry", "see_all_orders",
+                      "export_order", "share_savedview")
             | _connections("replay_message"),
         ),
         RoleRow(
@@ -73,7 +74,7 @@ ROLES: dict[str, RoleRow] = {
             _("Sales"),
             WORK_ON_ORDERS | SEE_STOCK
             | _orders("confirm_date", "hold_order", "report_fact", "add_todo", "reveal_contact", "add_customer",
-                      "change_customer")
+                      "change_customer", "export_order")
             | IMPORT_FILES,
         ),
         RoleRow(
@@ -88,7 +89,9 @@ ROLES: dict[str, RoleRow] = {
             WORK_ON_ORDERS | SEE_CALENDARS | _orders("make_waybill", "report_fact", "reveal_contact"),
         ),
         RoleRow("customs", _("Customs documents"), WORK_ON_ORDERS | _orders("propose_waybill", "report_fact")),
-        RoleRow("finance", _("Finance"), WORK_ON_ORDERS | _orders("issue_invoice", "report_fact")),
+        RoleRow(
+            "finance", _("Finance"), WORK_ON_ORDERS | _orders("issue_invoice", "report_fact", "export_order")
+        ),
         RoleRow(
             "service",
             _("Customer service"),
@@ -98,7 +101,8 @@ ROLES: dict[str, RoleRow] = {
             "supervisor",
             _("Supervisor"),
             WORK_ON_ORDERS | SEE_STOCK | SEE_RULES
-            | _orders("undo_step_late", "hold_order", "join_orders", "add_todo", "view_auditentry", "empty_contact"),
+            | _orders("undo_step_late", "hold_order", "join_orders", "add_todo", "view_auditentry", "empty_contact",
+                      "export_order", "share_savedview"),
         ),
         RoleRow(
             "integrator",
@@ -111,13 +115,13 @@ ROLES: dict[str, RoleRow] = {
         RoleRow(
             "viewer",
             _("Management (reads only)"),
-            SEE_ORDERS | SEE_STOCK | SEE_RULES | _orders("view_auditentry", "see_all_orders"),
+            SEE_ORDERS | SEE_STOCK | SEE_RULES | _orders("view_auditentry", "see_all_orders", "export_order"),
         ),
         RoleRow(
             "auditor",
             _("Audit"),
             SEE_ORDERS | SEE_STOCK | SEE_RULES | SEE_CONNECTIONS
-            | _orders("view_staffscope", "view_auditentry", "export_auditentry", "see_all_orders")
+            | _orders("view_staffscope", "view_auditentry", "export_auditentry", "see_all_orders", "export_order")
             | frozenset({"auth.view_user", "auth.view_group"}),
         ),
     )

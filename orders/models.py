@@ -14,6 +14,7 @@ from django_fsm import GET_STATE, FSMField, FSMModelMixin, transition
 
 from orders.audit import AuditEntry
 from orders.contacts import Contact
+from orders.desk import BulkRow, BulkRun, SavedView, StaffPreference
 from orders.events import CommittingTransaction
 from orders.masters import Customer, Shop, SourceHeard, Warehouse
 from orders.people import StaffScope
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditEntry",
+    "BulkRow",
+    "BulkRun",
     "CalendarDay",
     "Contact",
     "Customer",
@@ -53,8 +56,10 @@ __all__ = [
     "Parcel",
     "PrecedenceVersion",
     "ReferenceLink",
+    "SavedView",
     "Shop",
     "SourceHeard",
+    "StaffPreference",
     "StaffScope",
     "StockEntry",
     "StockItem",
@@ -227,6 +232,7 @@ class Order(FSMModelMixin, models.Model):
             ("report_fact", _("Can report a fact by hand")),
             ("add_note", _("Can write a note")),
             ("see_all_orders", _("Can see every order, whatever the row scope")),
+            ("export_order", _("Can export lists of orders")),
         ]
 
     def __str__(self) -> str:

@@ -160,6 +160,11 @@ SCOPE_PATHS: dict[str, str | None] = {
     "orders.auditentry": None,
     "orders.staffscope": None,
     "orders.worksignal": None,
+    # The pages show a person their own ones and the shared ones; a view is a definition, the orders in it are scoped.
+    "orders.savedview": None,
+    "orders.staffpreference": None,
+    "orders.bulkrun": None,
+    "orders.bulkrow": "order",
     "integrations.connection": "=",
     "integrations.apitoken": "=connection",
     "integrations.unmappedvalue": "=connection",
