@@ -77,6 +77,7 @@ def _r3(house: House, options: Namespace) -> list[Figure]:
     from orders.models import Order, OrderFact
 
     kills, draw = _count(300, options), random.Random(options.seed)
+    chaos.notice_stuck_workers_soon()
     make_shop()
     source = make_source("bench-r3", "shop")
     names = [f"R{number:06d}" for number in range(max(kills * 20, 100))]
@@ -221,6 +222,7 @@ def _rows_of(life: Any) -> list[Any]:
 def _r13(house: House, options: Namespace) -> list[Figure]:
     """Sixteen clients at a few articles and orders; what each was told must be possible one after another."""
     from django.contrib.auth.models import User
+    from django.db import transaction
 
     from orders.models import Warehouse
     from orders.tests import stock_history
@@ -231,7 +233,8 @@ def _r13(house: House, options: Namespace) -> list[Figure]:
     boss = User.objects.create_superuser("r13")
     shop = make_shop("r13", warehouse=warehouse)
     # About as many calls on one order as in the small test: the judge tries every order in which they may have happened.
-    orders = [make_order(shop=shop) for _number in range(n_operations // 27)]
+    with transaction.atomic():
+        orders = [make_order(shop=shop) for _number in range(n_operations // 27)]
     wanted = stock_history.prepare(warehouse, orders, skus=max(len(orders) // 4, 1))
     history = stock_history.run(
         n_operations, seed=options.seed, wanted=wanted, warehouse=warehouse, actor=boss, patience=1800
