@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from integrations.canonical import FactItem, OrderRef, OrderReport, Problem, Untranslatable
 from orders.facts import ReferenceKey, lock_references, orders_of
 from orders.masters import Customer, Shop, Warehouse
-from orders.models import ExternalReference, Order, OrderFact, ReferenceLink, draw_order_number
+from orders.models import ExternalReference, Order, OrderFact, ReferenceLink
+from orders.numbers import add_orders
 from orders.stages import FACT_KINDS, Level
 
 KIND = ExternalReference.Kind
 # Facts whose level_id is a waybill.
 PARCEL_KINDS = [kind for kind, row in FACT_KINDS.items() if row.level in {Level.PARCEL, Level.ANY}]
-# The day in an order number is the seller's, not the customer's.
-NUMBER_ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +110,8 @@ def make_orders(
             new.setdefault(reference_id, report)
     if new:
         _keep_customers(new.values(), is_demo=is_demo)
-        numbers = _draw_numbers([report.placed_at for report in new.values()])
         orders = [
             Order(
-                number=number,
                 shop=masters.shops[report.shop],
                 external_id=report.external_id,
                 warehouse_id=masters.shops[report.shop].warehouse_id,
@@ -123,9 +119,9 @@ def make_orders(
                 stage_since=at,
                 is_demo=is_demo or masters.shops[report.shop].is_demo,
             )
-            for number, report in zip(numbers, new.values(), strict=True)
+            for report in new.values()
         ]
-        Order.objects.bulk_create(orders, batch_size=500)
+        add_orders(orders, [report.placed_at for report in new.values()])
         made = {reference_id: order.pk for reference_id, order in zip(new, orders, strict=True)}
         _link(list(made.items()))
         known |= {reference_id: [order_id] for reference_id, order_id in made.items()}
@@ -168,21 +164,6 @@ def _link(pairs: Sequence[tuple[int, int]]) -> None:
             [ReferenceLink(reference_id=reference_id, order_id=order_id) for reference_id, order_id in pairs],
             ignore_conflicts=True,
         )
-
-
-def _draw_numbers(placed: Sequence[datetime]) -> list[str]:
-    """Numbers that no order has. Five random signs collide a few times in a hundred thousand orders of one day."""
-    drawn: list[str] = []
-    taken: set[str] = set()
-    while len(drawn) < len(placed):
-        numbers = [draw_order_number(moment.astimezone(NUMBER_ZONE)) for moment in placed[len(drawn) :]]
-        taken |= set(Order.objects.filter(number__in=numbers).values_list("number", flat=True))
-        for number in numbers:
-            if number in taken:
-                break
-            taken.add(number)
-            drawn.append(number)
-    return drawn
 
 
 def _keep_customers(reports: Iterable[OrderReport], *, is_demo: bool) -> None:

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from orders import stock
 from orders.byhand import HUB, NotAllowed, Refused, Saying, check_allowed, check_reason, draw_key, note, tell
 from orders.facts import ReferenceKey, lock_references
-from orders.models import ExternalReference, Order, OrderLine, ReferenceLink, draw_order_number
+from orders.models import ExternalReference, Order, OrderLine, ReferenceLink
+from orders.numbers import add_orders
 from orders.stages import CLOSED, PHYSICAL
 from orders.tasks import hint
 from orders.transitions import settle_many
@@ -203,20 +204,20 @@ def _twin(order: Order, at: datetime) -> Order:
         external_id = f"{order.external_id[:60]}/{number}"
         if Order.objects.filter(shop=order.shop, external_id=external_id).exists():
             continue
+        twin = Order(
+            shop=order.shop,
+            external_id=external_id,
+            warehouse=order.warehouse,
+            created_at=at,
+            stage_since=at,
+            is_demo=order.is_demo,
+        )
         try:
-            with transaction.atomic():
-                return Order.objects.create(
-                    number=draw_order_number(order.placed_at or at),
-                    shop=order.shop,
-                    external_id=external_id,
-                    warehouse=order.warehouse,
-                    created_at=at,
-                    stage_since=at,
-                    is_demo=order.is_demo,
-                )
+            add_orders([twin], [order.placed_at or at])
         except IntegrityError:
-            # The drawn number exists: draw another one for the next suffix.
+            # Another split took this suffix at the same moment.
             continue
+        return twin
     raise JoinRefused("too_often", _("This order was split too often. Merge parts of it first."))
 
 
