@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orderhub.tests.screens.conftest import overflow, violations
+from orderhub.bench.browser import overflow, violations
 
 
 @pytest.mark.parametrize("language", ["zh-hans", "en"])

@@ -1,0 +1,134 @@
+"""The system's Chromium, and what can be measured of a page in it. Used by the browser tests and by script/bench screens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+# No sandbox inside containers, no talk to anybody outside.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+HEIGHTS = {320: 640, 390: 844, 768: 1024, 1440: 900}
+# WCAG 2.2, A and AA.
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+def window(browser: Browser, width: int, *, dark: bool = False, **more: Any) -> BrowserContext:
+    """A window of its own, without cookies; below 768 pixels it is a phone."""
+    context = browser.new_context(
+        viewport={"width": width, "height": HEIGHTS.get(width, 900)},
+        color_scheme="dark" if dark else "light",
+        has_touch=width < 768,
+        **more,
+    )
+    context.set_default_timeout(15_000)
+    return context
+
+
+def listen(page: Page, complaints: list[str]) -> None:
+    """Note errors and warnings of the page's console, and pages or files that are missing."""
+
+    def heard(message: Any) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(f"{page.url}: {message.text}")
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(f"{page.url}: {error}"))
+
+
+def violations(page: Page, *, rules: Sequence[str] = RULES) -> list[str]:
+    """What axe finds wrong with the page as it stands: rule, how often, and the first place."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": list(rules)}})
+    return [
+        f"{one['id']} x{len(one['nodes'])}: {one['nodes'][0]['target']} {one['nodes'][0]['html'][:160]}"
+        for one in found.response["violations"]
+    ]
+
+
+def overflow(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    return int(page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"))
+
+
+def tabs_until(page: Page, selector: str, *, at_most: int = 40) -> int:
+    """How often Tab must be pressed from the top of the page until the focus is inside selector. 0: never."""
+    for n_presses in range(1, at_most + 1):
+        page.keyboard.press("Tab")
+        if page.evaluate("s => !!document.activeElement.closest(s)", selector):
+            return n_presses
+    return 0
+
+
+SMALL_TARGETS = """least => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary, [role=button]')]
+  .filter(one => one.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}))
+  .filter(one => getComputedStyle(one).display !== 'inline')
+  .filter(one => !one.closest('.visually-hidden, .sr-only'))
+  .map(one => [one, one.getBoundingClientRect()])
+  .filter(([one, box]) => box.width > 1 && box.height > 1 && (box.width < least - 0.5 || box.height < least - 0.5))
+  // A small box inside a label that is large enough is not small to a finger.
+  .filter(([one]) => { const label = one.closest('label'); if (!label) return true; const box = label.getBoundingClientRect();
+    return box.width < least - 0.5 || box.height < least - 0.5 })
+  .map(([one, box]) => `${one.outerHTML.slice(0, 120)} ${Math.round(box.width)}x${Math.round(box.height)}`)"""
+
+
+def small_targets(page: Page, least: int) -> list[str]:
+    """What can be pressed and is smaller than so many pixels; links inside running text do not count (WCAG 2.5.8)."""
+    found: list[str] = page.evaluate(SMALL_TARGETS, least)
+    return found
+
+
+def largest_paint(page: Page) -> float:
+    """Milliseconds until the largest thing was painted."""
+    script = """() => new Promise(done => new PerformanceObserver(list => done(list.getEntries().at(-1).startTime))
+      .observe({type: 'largest-contentful-paint', buffered: true}))"""
+    return float(page.evaluate(script))
+
+
+WATCH_SHIFTS = """window.shifted = 0;
+new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifted += one.value })
+  .observe({type: 'layout-shift', buffered: true})"""
+
+
+def watch_shifts(page: Page) -> None:
+    page.add_init_script(WATCH_SHIFTS)
+
+
+def shifted(page: Page) -> float:
+    """How much has moved by itself since the page began to load (CLS)."""
+    return float(page.evaluate("window.shifted"))
+
+
+class Wire:
+    """Counts the bytes that come over the wire for one page, compressed as they are."""
+
+    def __init__(self, page: Page) -> None:
+        self.n_bytes = 0
+        self.addresses: list[str] = []
+        talk = page.context.new_cdp_session(page)
+        talk.send("Network.enable")
+        talk.on("Network.loadingFinished", self._finished)
+        talk.on("Network.requestWillBeSent", lambda event: self.addresses.append(event["request"]["url"]))
+
+    def _finished(self, event: Any) -> None:
+        self.n_bytes += int(event["encodedDataLength"])
