@@ -28,6 +28,10 @@ def _orders(*names: str) -> frozenset[str]:
     return frozenset(f"orders.{name}" for name in names)
 
 
+def _house(*names: str) -> frozenset[str]:
+    return frozenset(f"orderhub.{name}" for name in names)
+
+
 def _connections(*names: str) -> frozenset[str]:
     return frozenset(f"integrations.{name}" for name in names)
 
@@ -36,7 +40,7 @@ def _connections(*names: str) -> frozenset[str]:
 SEE_ORDERS = _orders(
     "view_order", "view_orderline", "view_parcel", "view_orderstep", "view_orderhold", "view_orderfact",
     "view_orderevent", "view_externalreference", "view_referencelink", "view_contact", "view_customer", "view_shop",
-    "view_warehouse", "view_sourceheard", "view_todo",
+    "view_warehouse", "view_sourceheard", "view_todo", "view_reasoncode",
 )  # fmt: skip
 # The order's life outside the four steps, open to everyone who answers for a part of it.
 WORK_ON_ORDERS = SEE_ORDERS | _orders("change_todo", "add_note")
@@ -63,11 +67,12 @@ ROLES: dict[str, RoleRow] = {
             "ops_manager",
             _("Operations manager"),
             WORK_ON_ORDERS | SEE_STOCK | SEE_RULES | SEE_CONNECTIONS | IMPORT_FILES
-            | _edit("orders", "workcalendar", "calendarday", "shop", "warehouse", "customer", "staffscope")
+            | _edit("orders", "workcalendar", "calendarday", "shop", "warehouse", "customer", "staffscope", "reasoncode")
             | _orders("add_precedenceversion", "apply_precedence", "hold_order", "join_orders", "report_fact",
                       "undo_step_late", "add_todo", "delete_calendarday", "view_auditentry", "see_all_orders",
                       "export_order", "share_savedview")
-            | _connections("replay_message"),
+            | _connections("replay_message")
+            | _house("run_setup", "install_template"),
         ),
         RoleRow(
             "sales",
@@ -110,7 +115,8 @@ ROLES: dict[str, RoleRow] = {
             SEE_ORDERS | SEE_RULES | SEE_CONNECTIONS | IMPORT_FILES
             | _edit("integrations", "connection", "apitoken", "fieldmapping")
             | _connections("set_secret", "replay_message", "read_body")
-            | _orders("view_auditentry", "join_orders", "change_todo"),
+            | _house("run_setup")
+            | _orders("view_auditentry", "join_orders", "change_todo", "add_shop", "change_shop"),
         ),
         RoleRow(
             "viewer",

@@ -17,9 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from orders import audit
+from orders.access import ROLES, role_label
 from orders.models import (
     Customer,
     PrecedenceVersion,
+    ReasonCode,
     Shop,
     SourceHeard,
     StockEntry,
@@ -56,6 +58,44 @@ class CustomerAdmin(ScopedAdmin):
     list_filter = ("stars",)
     search_fields = ("code__startswith", "name__startswith")
     paginator = BoundedPaginator
+
+
+class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A reason, and the role that answers for it."""
+
+    owner = forms.ChoiceField(label=gettext_lazy("Answers for it"), required=False)
+
+    class Meta:
+        model = ReasonCode
+        fields = ("code", "name", "owner", "pauses_clock", "position", "is_active")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "owner" in self.fields:
+            choices = [("", "–"), *((row.code, row.label) for row in ROLES.values())]
+            self.fields["owner"].choices = choices  # type: ignore[attr-defined]
+
+
+@admin.register(ReasonCode)
+class ReasonCodeAdmin(ScopedAdmin):
+    """Reasons are switched off, not deleted: cases keep theirs."""
+
+    may_add = may_change = True
+    form = ReasonForm
+    list_display = ("label", "code", "owner_label", "pauses_clock", "position", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("code", "name")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ReasonCode | None = None) -> tuple[str, ...]:
+        return ("code",) if obj else ()
+
+    @admin.display(description=gettext_lazy("reason"), ordering="position")
+    def label(self, reason: ReasonCode) -> str:
+        return str(reason)
+
+    @admin.display(description=gettext_lazy("answers for it"), ordering="owner")
+    def owner_label(self, reason: ReasonCode) -> str:
+        return str(role_label(reason.owner)) if reason.owner else "–"
 
 
 @admin.register(StockItem)

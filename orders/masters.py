@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from orders.auditing import Audited
+from orders.reasons import reason_label
 
 
 class Shop(Audited):
@@ -82,6 +85,40 @@ class Customer(Audited):
 
     def __str__(self) -> str:
         return self.name or self.code
+
+
+class ReasonCode(Audited):
+    """One reason why an order is stuck, to choose from. The list is never emptied: a must without a choice blocks people."""
+
+    code = models.SlugField(_("code"), max_length=40, unique=True)
+    name = models.CharField(
+        _("name"), max_length=80, blank=True, help_text=_("Empty: the usual words for this code.")
+    )
+    # A role of orders.access.ROLES.
+    owner = models.CharField(_("answers for it"), max_length=40, blank=True)
+    pauses_clock = models.BooleanField(
+        _("stops our clock"), default=False, help_text=_("While somebody outside must act.")
+    )
+    position = models.PositiveSmallIntegerField(_("position"), default=100)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("reason code")
+        verbose_name_plural = _("reason codes")
+        ordering = ["position", "code"]
+
+    def __str__(self) -> str:
+        return self.name or str(reason_label(self.code))
+
+    def clean(self) -> None:
+        if not self.is_active and not ReasonCode.objects.filter(is_active=True).exclude(pk=self.pk).exists():
+            raise ValidationError(
+                {
+                    "is_active": gettext(
+                        "This is the last active reason. Switch another one on first: people must be able to choose one."
+                    )
+                }
+            )
 
 
 class SourceHeard(models.Model):

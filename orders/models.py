@@ -16,7 +16,7 @@ from orders.audit import AuditEntry
 from orders.contacts import Contact
 from orders.desk import BulkRow, BulkRun, SavedView, StaffPreference
 from orders.events import CommittingTransaction
-from orders.masters import Customer, Shop, SourceHeard, Warehouse
+from orders.masters import Customer, ReasonCode, Shop, SourceHeard, Warehouse
 from orders.people import StaffScope
 from orders.querysets import EventQuerySet, FactQuerySet, OrderQuerySet
 from orders.stages import (
@@ -55,6 +55,7 @@ __all__ = [
     "OrderStep",
     "Parcel",
     "PrecedenceVersion",
+    "ReasonCode",
     "ReferenceLink",
     "SavedView",
     "Shop",
