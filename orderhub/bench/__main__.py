@@ -26,6 +26,7 @@ WHATS = {
     "crash": "PostgreSQL killed under load; what was acknowledged is there",
     "reliability": "rows R1, R3, R4, R6, R7 and R13 with their full counts",
     "replay": "an order history played as if it were happening",
+    "screens": "every screen in a real browser: accessibility, weight, fit, languages",
 }
 # These start no house of their own.
 WITHOUT_HOUSE = {"planted"}

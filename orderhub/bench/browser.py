@@ -80,7 +80,8 @@ def tabs_until(page: Page, selector: str, *, at_most: int = 40) -> int:
     return 0
 
 
-SMALL_TARGETS = """least => [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, summary, [role=button]')]
+SMALL_TARGETS = """least => [...document.querySelectorAll(
+    'a[href], button, input:not([type=hidden]), select, summary, [role=button]')]
   .filter(one => one.checkVisibility({checkOpacity: true, checkVisibilityCSS: true}))
   .filter(one => getComputedStyle(one).display !== 'inline')
   .filter(one => !one.closest('.visually-hidden, .sr-only'))

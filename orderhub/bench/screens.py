@@ -1,0 +1,433 @@
+"""Every screen in a real Chromium, in both languages and themes, on a desk and on a phone: what it weighs, whether it fits."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from orderhub import env, serve
+from orderhub.bench.figures import Figure, at_most, exactly, plain, say
+from orderhub.bench.house import House
+
+# A working Wednesday, half past ten in the morning: the demo seller is at work.
+NOW = "2026-11-18T10:30:00+08:00"
+LANGUAGES, THEMES = ("zh-hans", "en"), ("light", "dark")
+COLD, WARM = 250, 40
+# How many findings of one kind are listed in full.
+SHOWN = 40
+# The pictures that the documents show: each screen in both languages, both themes and both widths, in four pictures.
+PICTURES = (("zh-hans", "light", 1440), ("en", "dark", 1440), ("zh-hans", "dark", 390), ("en", "light", 390))
+# Latin words that Chinese pages may show: names of things that have no other, units, keys.
+LATIN = frozenset(
+    [
+        *(
+            "orderhub",
+            "api",
+            "csv",
+            "xlsx",
+            "json",
+            "jsonl",
+            "jmespath",
+            "url",
+            "utc",
+            "http",
+            "https",
+            "webhook",
+        ),
+        *(
+            "webhooks",
+            "token",
+            "tokens",
+            "sku",
+            "wms",
+            "crm",
+            "post",
+            "get",
+            "ids",
+            "ctrl",
+            "cmd",
+            "shift",
+            "enter",
+        ),
+        *(
+            "esc",
+            "tab",
+            "excel",
+            "english",
+            "standard",
+            "kib",
+            "cny",
+            "usd",
+            "hub",
+            "openapi",
+            "swagger",
+            "redoc",
+        ),
+        *("curl", "sha", "hmac", "base64", "python", "gbk", "utf", "bom", "iso", "ascii"),
+    ]
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--orders", type=int, default=1500, help="orders of the demo seller (1,500)")
+    parser.add_argument(
+        "--filler", type=int, default=100_000, help="orders behind the speed figures (100,000)"
+    )
+    parser.add_argument("--only", default="", help="screens whose name begins with this")
+    parser.add_argument("--quick", action="store_true", help="Chinese and light only, no speed figures")
+    parser.add_argument("--pictures", type=Path, help="also write the pictures of the documents there")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One page as one person sees it. first: what the eye looks for first, to be reached in three Tabs."""
+
+    name: str
+    path: str
+    user: str = "ops_manager"
+    first: str = ""
+    is_public: bool = False
+    is_ours: bool = True
+
+
+@dataclass
+class Findings:
+    """What is wrong, by measure; and what was measured, by measure and screen."""
+
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    sizes: dict[str, dict[str, float]] = field(default_factory=dict)
+    n_pages: int = 0
+
+    def blame(self, measure: str, where: str, what: list[str]) -> None:
+        kept = self.wrong.setdefault(measure, [])
+        kept += [f"{where}: {one}" for one in what]
+
+    def n_wrong(self, measure: str) -> int:
+        return len(self.wrong.get(measure, []))
+
+    def worst(self, measure: str) -> float:
+        return max(self.sizes.get(measure, {"": 0.0}).values())
+
+    def size(self, measure: str, where: str, value: float) -> None:
+        sizes = self.sizes.setdefault(measure, {})
+        sizes[where] = max(sizes.get(where, 0.0), value)
+
+
+def run(house: House, options: Namespace) -> list[Figure]:
+    import time_machine
+
+    from orderhub.bench import browser
+
+    os.environ.update({"ORDERHUB_DEMO": "1", "ORDERHUB_BENCH_NOW": NOW})
+    with time_machine.travel(datetime.fromisoformat(NOW), tick=True):
+        _seed(options.orders)
+        _collect_static()
+        with _web(house) as address, browser.chromium() as chromium:
+            look = Look(chromium, address, options)
+            found = look.around([one for one in screens() if one.name.startswith(options.only)])
+            speed = [] if options.quick else _speed(look, options)
+    return [*_table(found), *speed]
+
+
+def _seed(n_orders: int) -> None:
+    from django.utils.timezone import now
+
+    from orderhub import demo
+    from orderhub.demo.logins import give_scopes, make_logins
+    from orders.dispatch import dispatch_waiting
+
+    file = env.path("ORDERHUB_VAR", env.ROOT / "var") / "logins.txt"
+    make_logins(file)
+    demo.load(n_orders, seed=1, at=now())
+    give_scopes(file)
+    while dispatch_waiting():
+        pass
+
+
+def _collect_static() -> None:
+    from orderhub.preparation import collect_static
+
+    collect_static(env.path("ORDERHUB_VAR", env.ROOT / "var"))
+
+
+@contextmanager
+def _web(house: House) -> Iterator[str]:
+    """The real web server, with the moment of the pictures for its clock and hashed static files."""
+    os.environ["ORDERHUB_HASHED_STATIC"] = "1"
+    command = serve.web_command("127.0.0.1", house.port, threads=4)
+    command[-1] = "orderhub.bench.frozen_wsgi:application"
+    house._start("web", command)
+    house._wait_for_web()
+    try:
+        yield f"http://127.0.0.1:{house.port}"
+    finally:
+        house.stop()
+
+
+def screens() -> list[Screen]:
+    """Every page there is something to look at, with the person it is for."""
+    from django.urls import reverse
+
+    late, done = _two_orders()
+    board = reverse("admin:board")
+    return [
+        Screen("login", reverse("admin:login"), user="", is_public=True),
+        Screen("today", reverse("admin:index"), first="main"),
+        Screen("board", board, first="[data-row], tbody tr"),
+        Screen("board-kanban", f"{board}?layout=kanban"),
+        Screen("board-empty", f"{board}?q=nothing-like-this"),
+        Screen("board-keeper", board, "warehouse", "[data-row], tbody tr"),
+        Screen("order-late", reverse("admin:orders_order_change", args=[late]), first="main"),
+        Screen("order-delivered", reverse("admin:orders_order_change", args=[done]), "service", "main"),
+        Screen("connections", reverse("admin:connections"), "integrator"),
+        Screen("mapping", _first_change("integrations", "fieldmapping"), "integrator"),
+        Screen("import", reverse("admin:integrations_importrun_add")),
+        Screen("template", reverse("admin:template")),
+        Screen("wizard", reverse("admin:wizard")),
+        Screen("api", reverse("admin:api"), "integrator"),
+        Screen("style", reverse("admin:style")),
+        Screen("me", reverse("admin:me")),
+        Screen("refused", reverse("admin:auth_user_changelist"), "warehouse"),
+        Screen("shops", reverse("admin:orders_shop_changelist"), is_ours=False),
+        Screen(
+            "messages", reverse("admin:integrations_inboundmessage_changelist"), "integrator", is_ours=False
+        ),
+        Screen("shop", _first_change("orders", "shop"), is_ours=False),
+    ]
+
+
+def _two_orders() -> tuple[int, int]:
+    from orders.models import Order
+
+    late = Order.objects.filter(is_open=True, stalled_at__isnull=False).order_by("pk").first()
+    late = late or Order.objects.filter(is_open=True).order_by("step_due_at").first()
+    done = Order.objects.filter(stage="delivered").order_by("-pk").first()
+    assert late is not None
+    assert done is not None
+    return late.pk, done.pk
+
+
+def _first_change(app: str, model: str) -> str:
+    from django.apps import apps
+    from django.urls import reverse
+
+    first = apps.get_model(app, model).objects.order_by("pk").first()
+    return reverse(f"admin:{app}_{model}_change", args=[first.pk]) if first else reverse("admin:index")
+
+
+class Look:
+    """A walk through the screens with one browser."""
+
+    def __init__(self, chromium: Any, address: str, options: Namespace) -> None:
+        self.chromium, self.address, self.options = chromium, address, options
+        self.found = Findings()
+        self.data = _words_of_data()
+
+    def around(self, screens: list[Screen]) -> Findings:
+        languages = LANGUAGES[:1] if self.options.quick else LANGUAGES
+        themes = THEMES[:1] if self.options.quick else THEMES
+        for screen in screens:
+            say(f"  {screen.name}")
+            for language, theme, width in product(languages, themes, (1440, 390)):
+                with self.page(screen, language, theme, width) as page:
+                    self._judge(page, screen, language, theme, width)
+            self._fits(screen)
+            self._weighs(screen)
+            self._reached(screen)
+        return self.found
+
+    @contextmanager
+    def page(self, screen: Screen, language: str, theme: str, width: int, **more: Any) -> Iterator[Any]:
+        """The loaded page; whatever its console says is held against it."""
+        from orderhub.bench import browser
+
+        complaints: list[str] = []
+        context = browser.window(self.chromium, width, dark=theme == "dark", **more)
+        context.add_cookies(self._cookies(screen.user, language))
+        page = context.new_page()
+        browser.listen(page, complaints)
+        browser.watch_shifts(page)
+        try:
+            page.goto(self.address + screen.path, wait_until="load")
+            page.wait_for_timeout(250)
+            yield page
+        finally:
+            context.close()
+        expected = "status of 403" if screen.name == "refused" else "\0"
+        where = f"{screen.name} {language} {theme} {width}"
+        self.found.blame("console", where, [one for one in complaints if expected not in one])
+
+    def _cookies(self, username: str, language: str) -> list[Any]:
+        from django.contrib.auth.models import User
+
+        from orderhub.tests.screens.conftest import cookies_of
+
+        user = User.objects.get(username=username) if username else None
+        return cookies_of(user, self.address, language)
+
+    def _judge(self, page: Any, screen: Screen, language: str, theme: str, width: int) -> None:
+        from orderhub.bench import browser
+
+        where = f"{screen.name} {language} {theme} {width}"
+        found = self.found
+        found.n_pages += 1
+        found.blame("axe", where, browser.violations(page))
+        if over := browser.overflow(page):
+            found.blame("fit", where, [f"{over} px too wide"])
+        if screen.is_ours:
+            small = browser.small_targets(page, 24)
+            found.blame("targets", where, small)
+        found.blame("language", where, self._foreign(page, language))
+        found.blame("chips", where, page.evaluate(NAKED_CHIPS))
+        found.size("shift", screen.name, browser.shifted(page))
+        if self.options.pictures and (language, theme, width) in PICTURES:
+            self.options.pictures.mkdir(parents=True, exist_ok=True)
+            name = f"{screen.name}-{language[:2]}-{theme}-{width}.jpg"
+            page.screenshot(path=self.options.pictures / name, type="jpeg", quality=78)
+
+    def _foreign(self, page: Any, language: str) -> list[str]:
+        """Words of the other language, apart from data."""
+        text: str = page.evaluate(WORDS)
+        for known in self.data:
+            text = text.replace(known, " ")
+        if language == "en":
+            return sorted(set(re.findall(r"[\u4e00-\u9fff]+", text)))[:5]
+        words = {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in LATIN}
+        return sorted(words)[:8]
+
+    def _fits(self, screen: Screen) -> None:
+        from orderhub.bench import browser
+
+        for width in (320, 768):
+            with self.page(screen, "zh-hans", "light", width) as page:
+                if over := browser.overflow(page):
+                    self.found.blame("fit", f"{screen.name} {width}", [f"{over} px too wide"])
+        with self.page(screen, "en", "light", 1440) as page:
+            page.evaluate("document.documentElement.style.fontSize = '200%'")
+            if over := browser.overflow(page):
+                self.found.blame("fit", f"{screen.name} text at 200 %", [f"{over} px too wide"])
+
+    def _weighs(self, screen: Screen) -> None:
+        from orderhub.bench import browser
+
+        context = browser.window(self.chromium, 1440)
+        context.add_cookies(self._cookies(screen.user, "zh-hans"))
+        for measure in ("cold", "warm"):
+            page = context.new_page()
+            wire = browser.Wire(page)
+            page.goto(self.address + screen.path, wait_until="load")
+            page.wait_for_timeout(300)
+            self.found.size(measure, screen.name, wire.n_bytes / 1024)
+            own = self.address.split("//")[1]
+            strange = [one for one in wire.addresses if "//" in one and own not in one and "data:" not in one]
+            self.found.blame("third party", screen.name, strange)
+            page.close()
+        context.close()
+
+    def _reached(self, screen: Screen) -> None:
+        from orderhub.bench import browser
+
+        if not screen.first:
+            return
+        with self.page(screen, "zh-hans", "light", 1440) as page:
+            # The first Tab shows the skip link; Enter follows it.
+            page.keyboard.press("Tab")
+            page.keyboard.press("Enter")
+            n_presses = 2 + browser.tabs_until(page, screen.first, at_most=20)
+            self.found.size("tabs", screen.name, n_presses)
+
+
+NAKED_CHIPS = """() => [...document.querySelectorAll('.chip')].filter(one => !one.querySelector('svg') || !one.textContent.trim())
+  .map(one => one.outerHTML.slice(0, 120))"""
+# What a person reads, without what is data and what is typed.
+WORDS = """() => { const copy = document.body.cloneNode(true);
+  const data = 'script, style, template, textarea, pre, code, kbd, [translate=no], [lang]';
+  copy.querySelectorAll(data).forEach(one => one.remove());
+  const named = one => ['aria-label', 'title', 'placeholder'].map(name => one.getAttribute(name) || '');
+  const spoken = [...copy.querySelectorAll('*')].flatMap(named).join(' ');
+  const texts = [], walk = document.createTreeWalker(copy, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) texts.push(walk.currentNode.nodeValue);
+  return spoken + ' ' + texts.join(' ') }"""
+
+
+def _words_of_data() -> list[str]:
+    """Names that belong to the data: they stay as they are in every language. Longest first."""
+    from django.contrib.auth.models import User
+
+    from integrations.models import Connection, FieldMapping
+    from orders.models import Customer, Shop, Warehouse
+
+    words = {
+        name for model in (Customer, Shop, Warehouse) for name in model.objects.values_list("name", flat=True)
+    }
+    words |= set(Connection.objects.values_list("label", flat=True))
+    words |= set(FieldMapping.objects.values_list("name", flat=True))
+    words |= set(User.objects.values_list("username", flat=True)) | {"简体中文", "中"}
+    return sorted(filter(None, words), key=len, reverse=True)
+
+
+def _table(found: Findings) -> list[Figure]:
+    for measure, what in found.wrong.items():
+        for one in what[:SHOWN]:
+            say(f"  {measure}: {one}")
+    shell = {name: size for name, size in found.sizes.get("cold", {}).items() if name != "login"}
+    heaviest = max(shell, key=lambda name: shell[name], default="")
+    return [
+        plain("page variants looked at", found.n_pages),
+        exactly("3 axe violations (WCAG 2.2 A + AA)", found.n_wrong("axe")),
+        at_most("5 Tab presses to the first row", found.worst("tabs"), 3, ""),
+        at_most(f"6 heaviest page of the shell, cold ({heaviest})", shell.get(heaviest, 0), COLD, "KiB"),
+        at_most("6 heaviest page of the shell, warm", found.worst("warm"), WARM, "KiB"),
+        at_most("8 largest layout shift on load", found.worst("shift"), 0.02, "", places=3),
+        exactly("9 pages wider than their window (320, 390, 768, 1440, text 200 %)", found.n_wrong("fit")),
+        exactly("10 targets under 24 px", found.n_wrong("targets")),
+        exactly("11 status chips without shape or word", found.n_wrong("chips")),
+        exactly("26 requests to third parties", found.n_wrong("third party")),
+        exactly("27 words of the other language", found.n_wrong("language")),
+        exactly("39 errors and warnings on the console", found.n_wrong("console")),
+    ]
+
+
+def _speed(look: Look, options: Namespace) -> list[Figure]:
+    """The board with many orders behind it: how soon it is painted, and what fits on a phone."""
+    from orderhub.bench.ground import make_shop, make_source
+    from orderhub.bench.scale import Templates
+
+    board = next(one for one in screens() if one.name == "board")
+    with look.page(board, "zh-hans", "light", 390) as page:
+        rows = page.evaluate(VISIBLE_ROWS)
+    if options.filler:
+        say(f"  {options.filler:,} orders behind the board")
+        shop = make_shop()
+        Templates(shop, make_source("bench-shop", "shop")).multiply(
+            options.filler, min(20_000, options.filler // 5)
+        )
+    paints = []
+    for _time in range(5):
+        paints.append(_paint(look, board))
+        time.sleep(0.2)
+    return [
+        Figure("9 orders visible at 390 x 844", str(rows), ">= 5", rows >= 5),
+        at_most("7 board painted (LCP, median of 5)", statistics.median(paints), 800, "ms"),
+    ]
+
+
+VISIBLE_ROWS = """() => [...document.querySelectorAll('[data-row]')].map(one => one.getBoundingClientRect())
+  .filter(box => box.height > 0 && box.top >= 0 && box.bottom <= innerHeight).length"""
+
+
+def _paint(look: Look, board: Screen) -> float:
+    from orderhub.bench import browser
+
+    with look.page(board, "zh-hans", "light", 1440) as page:
+        return browser.largest_paint(page)
