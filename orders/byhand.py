@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from orders import audit
 from orders.access import role_label
+from orders.derivation import not_taken_back
 from orders.facts import FactReport, hub_reference, report
 from orders.models import Order, OrderFact
 from orders.stages import Role
@@ -173,18 +174,7 @@ def standing(order: Order, kinds: Iterable[str]) -> list[OrderFact]:
     """The order's facts of these kinds that nobody has taken back, in order of time."""
     kinds = list(kinds)
     facts = list(OrderFact.objects.timeline(order).filter(kind__in=[*kinds, "fact.retracted"]).distinct())
-    gone = {
-        (named.get("source", ""), named.get("key", ""), named.get("kind", ""))
-        for fact in facts
-        if fact.kind == "fact.retracted" and (named := fact.data.get("fact") or {})
-    }
-    return [
-        fact
-        for fact in facts
-        if fact.kind != "fact.retracted"
-        and (fact.source, fact.key, fact.kind) not in gone
-        and (fact.source, fact.key, "") not in gone
-    ]
+    return [fact for fact in not_taken_back(facts) if fact.kind != "fact.retracted"]
 
 
 def retractions(facts: Iterable[OrderFact], reason: str) -> list[Saying]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from orders.precedence import Precedence
 from orders.stages import (
@@ -48,6 +48,7 @@ from orders.units import (
 
 CENT = Decimal("0.01")
 HUB_NUMBER, SHOP_ORDER = "number", "order"
+Fact = TypeVar("Fact", bound=Any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +175,7 @@ def derive(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> De
 
 
 def _sorted(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> _Case:
-    everything = sorted(facts, key=in_time)
-    retracted = {_named(fact) for fact in everything if fact.kind == "fact.retracted"}
-    if retracted:
-        everything = [
-            fact
-            for fact in everything
-            if fact.kind != "fact.retracted"
-            and (fact.source, fact.key, fact.kind) not in retracted
-            and (fact.source, fact.key, "") not in retracted
-        ]
+    everything = not_taken_back(sorted(facts, key=in_time))
     answer = Derivation(precedence=precedence.version)
     by_topic: dict[str, list[FactRow]] = {}
     for fact in everything:
@@ -201,7 +193,32 @@ def _sorted(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> _
     return _Case(everything, by_topic, precedence, at, answer)
 
 
-def _named(retraction: FactRow) -> tuple[str, str, str]:
+def not_taken_back(facts: Sequence[Fact]) -> list[Fact]:
+    """The facts that count, without the retractions themselves. facts: in order of time."""
+    gone = taken_back(facts)
+    if not gone:
+        return list(facts)
+    return [fact for fact in facts if fact.kind != "fact.retracted" and not is_named(fact, gone)]
+
+
+def taken_back(facts: Iterable[Any]) -> set[tuple[str, str, str]]:
+    """What the retractions among these facts name. facts: in order of time.
+
+    Judged from the last one back: a retraction that was itself taken back strikes nothing.
+    """
+    gone: set[tuple[str, str, str]] = set()
+    for fact in reversed([fact for fact in facts if fact.kind == "fact.retracted"]):
+        if not is_named(fact, gone):
+            gone.add(_named(fact))
+    return gone
+
+
+def is_named(fact: Any, names: Collection[tuple[str, str, str]]) -> bool:
+    """Whether one of these names means the fact; a name without a kind means all of its key."""
+    return (fact.source, fact.key, fact.kind) in names or (fact.source, fact.key, "") in names
+
+
+def _named(retraction: Any) -> tuple[str, str, str]:
     """Which fact a retraction names: {"source", "key", "kind"}; without kind, every fact of that key."""
     named = retraction.data.get("fact") or {}
     return (str(named.get("source", "")), str(named.get("key", "")), str(named.get("kind", "")))
