@@ -17,6 +17,8 @@ from orderhub.bench.figures import Figure, exactly, plain, say
 
 PATCHES = env.ROOT / "tests" / "planted"
 PATIENCE = 600
+# Code around a planted bug moves and changes: its place is found by the nearest line on each side.
+APPLY = ("git", "apply", "--recount", "-C1")
 # What pytest says at its end: all passed, or some failed. Anything else is no verdict on a claim.
 PASSED, FAILED = 0, 1
 
@@ -77,8 +79,9 @@ class Copy:
                 (self.directory / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(env.ROOT / name, self.directory / name)
         (self.directory / ".venv").symlink_to(Path(sys.prefix))
-        # A repository of its own, or git would apply patches to the one around it.
-        subprocess.run(["git", "init", "-q"], cwd=self.directory, check=True)
+        # A repository of its own, or git would apply patches to the one around it; its index is what mend() goes back to.
+        for words in (["init", "-q"], ["add", "--all"]):
+            subprocess.run(["git", *words], cwd=self.directory, check=True)
         if self._run([sys.executable, "-m", "orderhub.preparation"]):
             raise RuntimeError("the copy cannot be prepared")
 
@@ -109,8 +112,12 @@ class Copy:
                 say("\n".join(f"    {line}" for line in self.last_words))
         return self.whole[test, db]
 
-    def patch(self, path: Path, *, back: bool = False) -> bool:
-        return self._run(["git", "apply", *(["--reverse"] if back else []), str(path)]) == 0
+    def patch(self, path: Path) -> bool:
+        return self._run([*APPLY, str(path)]) == 0
+
+    def mend(self) -> None:
+        """Every file as it was before patches."""
+        subprocess.run(["git", "checkout-index", "--all", "--force"], cwd=self.directory, check=True)
 
 
 def _judged(copy: Copy, one: Planted) -> Figure:
@@ -127,8 +134,6 @@ def _verdict(copy: Copy, one: Planted) -> str:
         return "the test does not pass without the patch"
     if not copy.patch(one.path):
         return "the patch does not apply"
-    try:
-        code = copy.passes(one.test, one.db)
-    finally:
-        copy.patch(one.path, back=True)
+    code = copy.passes(one.test, one.db)
+    copy.mend()
     return {FAILED: "fails", PASSED: "still passes"}.get(code, f"pytest ended with {code}")

@@ -28,7 +28,7 @@ from orderhub.bench.figures import (
     write_json,
 )
 from orderhub.bench.ground import asked
-from orderhub.bench.planted import PATCHES, Planted
+from orderhub.bench.planted import APPLY, PATCHES, Planted
 
 BENCH = [sys.executable, "-m", "orderhub.bench"]
 # The speed of a test machine proves nothing; what must be exact must be so everywhere.
@@ -232,9 +232,7 @@ def test_every_planted_patch_applies_and_names_a_test_that_exists(path):
     one = Planted.read(path)
     file, _colons, name = one.test.partition("::")
 
-    applies = subprocess.run(
-        ["git", "apply", "--check", str(path)], cwd=env.ROOT, capture_output=True, text=True
-    )
+    applies = subprocess.run([*APPLY, "--check", str(path)], cwd=env.ROOT, capture_output=True, text=True)
 
     assert applies.returncode == 0, applies.stderr
     assert f"def {name.partition('[')[0]}(" in (env.ROOT / file).read_text(encoding="utf-8")
