@@ -82,7 +82,7 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
 
 
 # Pages of our own under /admin/: each a function (site) -> URL patterns; the views check permissions themselves.
-PAGES: tuple[str, ...] = ()
+PAGES: tuple[str, ...] = ("orders.board.pages.urls",)
 
 
 class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]

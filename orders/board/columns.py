@@ -1,0 +1,215 @@
+"""The board's columns, and what each cell of a row says: in words, with a mark's meaning, and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Max
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_stubs_ext import StrOrPromise
+
+from orders.access import role_label
+from orders.board.filters import RISK_WITHIN, WAITING_STAGES
+from orders.models import Order, OrderEvent
+from orders.stages import STAGE_ROWS, Stage, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. sort: the name of the sort its heading offers; empty for none."""
+
+    name: str
+    label: StrOrPromise
+    sort: str = ""
+
+
+COLUMNS: dict[str, Column] = {
+    one.name: one
+    for one in (
+        Column("number", gettext_lazy("Order / shop order no."), "placed"),
+        Column("status", gettext_lazy("Status")),
+        Column("customer", gettext_lazy("Customer")),
+        Column("due", gettext_lazy("Time left"), "due"),
+        Column("turn", gettext_lazy("Waiting on")),
+        Column("updated", gettext_lazy("Updated"), "updated"),
+        Column("shop", gettext_lazy("Shop")),
+        Column("warehouse", gettext_lazy("Warehouse")),
+        Column("waybill", gettext_lazy("Waybill no.")),
+        Column("step", gettext_lazy("Next step")),
+        Column("payment", gettext_lazy("Payment")),
+        Column("total", gettext_lazy("Total")),
+        Column("region", gettext_lazy("Region")),
+        Column("placed", gettext_lazy("Placed")),
+    )
+}
+DEFAULT_COLUMNS = ("number", "status", "customer", "due", "turn", "updated")
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A mark: one of the six meanings (its shape and colour), and the word."""
+
+    meaning: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What ends next, and when. state: late, risk, or empty."""
+
+    at: datetime
+    what: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a cell's value came from: whose report, when it was fetched, when it happened."""
+
+    name: str
+    fetched_at: datetime | None
+    occurred_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One order as the board shows it."""
+
+    order: Order
+    chips: list[Chip]
+    due: Due | None
+    turn: str
+    person: str
+    source: Source
+
+    @property
+    def customer(self) -> str:
+        """Who ordered, without telling who: a company's name, or a person's first sign."""
+        order = self.order
+        if order.customer is not None:
+            return str(order.customer)
+        return order.contact.masked_name if order.contact else ""
+
+    @property
+    def stars(self) -> int | None:
+        return self.order.customer.stars if self.order.customer else None
+
+
+def joined(orders: Any) -> Any:
+    """With everything a row shows, in one statement; without what only the order's page needs."""
+    return orders.select_related("shop", "warehouse", "customer", "contact", "assignee").defer(
+        "conflicts", "remark", "contact__sealed", "contact__fingerprint", "assignee__password"
+    )
+
+
+def due_of(order: Order, at: datetime) -> Due | None:
+    """The promise if there is one, else the step's time, else the end of patience."""
+    for moment, what in (
+        (order.promised_at, _("promised by")),
+        (order.step_due_at, _("step due")),
+        (order.stalls_at, _("counts as stuck from")),
+    ):
+        if moment is not None:
+            return Due(moment, what, _state(moment, at))
+    return None
+
+
+def _state(moment: datetime, at: datetime) -> str:
+    if moment < at:
+        return "late"
+    return "risk" if moment < at + RISK_WITHIN else ""
+
+
+def _is_over(moment: datetime | None, at: datetime, early: timedelta = timedelta(0)) -> bool:
+    return moment is not None and moment < at + early
+
+
+def chips_of(order: Order, at: datetime) -> list[Chip]:
+    """The stage first, then everything that makes the order special, the worst before the rest."""
+    return [_stage_chip(order), *_deadline_chips(order, at), *_defect_chips(order), *_other_chips(order)]
+
+
+def _stage_chip(order: Order) -> Chip:
+    if not order.is_open:
+        return Chip("neutral", order.get_stage_display())
+    return Chip("stale" if order.stage in WAITING_STAGES else "info", order.get_stage_display())
+
+
+def _deadline_chips(order: Order, at: datetime) -> list[Chip]:
+    if not order.is_open:
+        return []
+    deadlines = (order.promised_at, order.step_due_at)
+    if any(_is_over(one, at) for one in deadlines):
+        return [Chip("danger", _("Late"))]
+    if order.promise_risk or any(_is_over(one, at, RISK_WITHIN) for one in deadlines):
+        return [Chip("warn", _("At risk"))]
+    return []
+
+
+def _defect_chips(order: Order) -> list[Chip]:
+    marks = (
+        (bool(order.case_mark), "danger", _("Exception")),
+        (order.stalled_at is not None, "danger", _("Stuck")),
+        (order.is_short, "danger", _("Stock short")),
+        (order.has_conflict, "warn", _("Sources disagree")),
+        (order.n_unknown > 0, "warn", _("Unknown status")),
+        (bool(order.set_aside), "danger", _("Set aside")),
+    )
+    return [Chip(meaning, word) for is_set, meaning, word in marks if is_set]
+
+
+def _other_chips(order: Order) -> list[Chip]:
+    found = []
+    if order.intent != "go":
+        found.append(Chip("warn", order.get_intent_display()))
+    if order.is_held:
+        found.append(Chip("gate", _("On hold")))
+    if order.is_rush:
+        found.append(Chip("warn", _("Rush")))
+    if order.partial_of:
+        done, total = (f"{n.normalize():f}" for n in (order.partial_done, order.partial_total))
+        found.append(Chip("info", _("Partly, %(done)s of %(total)s") % {"done": done, "total": total}))
+    if order.merged_from > 1:
+        found.append(Chip("neutral", _("Merged from %(n)s orders") % {"n": order.merged_from}))
+    if order.is_test:
+        found.append(Chip("neutral", _("Test order")))
+    return found
+
+
+def rows_of(orders: Iterable[Order], at: datetime) -> list[Row]:
+    """The rows of these orders. One query, whatever their number."""
+    orders = list(orders)
+    moves = _last_moves([order.pk for order in orders])
+    return [_row(order, at, moves.get(order.pk)) for order in orders]
+
+
+def _row(order: Order, at: datetime, move: OrderEvent | None) -> Row:
+    source = Source(
+        move.source if move else "",
+        order.settled_through,
+        move.occurred_at if move else order.last_fact_at,
+    )
+    return Row(
+        order=order,
+        chips=chips_of(order, at),
+        due=due_of(order, at) if order.is_open else None,
+        turn=str(role_label(STAGE_ROWS[Stage(order.stage)].owner)) if order.is_open else "",
+        person=order.assignee.get_full_name() or order.assignee.get_username() if order.assignee else "",
+        source=source,
+    )
+
+
+def _last_moves(order_ids: list[int]) -> dict[int, OrderEvent]:
+    """The event that brought each order to its stage: it names the source."""
+    mine = OrderEvent.objects.filter(order_id__in=order_ids, kind=OrderEvent.Kind.MOVED)
+    newest = mine.order_by().values("order").annotate(newest=Max("pk")).values("newest")
+    events = OrderEvent.objects.filter(pk__in=newest).only("order_id", "source", "occurred_at", "recorded_at")
+    return {event.order_id: event for event in events}
+
+
+def step_label(order: Order) -> str:
+    return str(Step(order.next_step).label) if order.next_step else ""

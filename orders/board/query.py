@@ -1,0 +1,139 @@
+"""What a board's address asks for: filters, sort, columns, layout, page; read from it and written back into one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Q
+from django.http import QueryDict
+from django.urls import reverse
+
+from orders.board.columns import COLUMNS, DEFAULT_COLUMNS
+from orders.board.filters import FILTERS, Looking
+from orders.board.ordering import CLOSED_SORT, DEFAULT_SORT, SORTS, Sort
+from orders.desk import Density, SavedView
+from orders.models import Order
+from orders.querysets import OrderQuerySet
+
+MAX_VALUES = 50
+# Say how the list looks; everything else in an address says which orders are in it, or which page of them.
+LOOKS = ("sort", "cols", "density", "layout")
+MAX_DEFINITION = 1000
+
+
+@dataclass(frozen=True)
+class BoardQuery:
+    """One list of orders as an address names it. refused: (name, value) pairs that mean nothing and were left out."""
+
+    filters: dict[str, list[str]] = field(default_factory=dict)
+    sort_code: str = ""
+    columns: tuple[str, ...] = ()
+    density: str = ""
+    layout: str = SavedView.Layout.TABLE.value
+    view: str = ""
+    refused: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def is_closed(self) -> bool:
+        return self.filters.get("state") == ["closed"]
+
+    @property
+    def sort(self) -> Sort:
+        if self.is_closed:
+            return CLOSED_SORT
+        return SORTS.get(self.sort_code, DEFAULT_SORT)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return self.columns or DEFAULT_COLUMNS
+
+    def condition(self, looking: Looking) -> Q:
+        """On orders; without the person's row scope."""
+        found = Q(is_open=not self.is_closed)
+        for name, values in self.filters.items():
+            found &= FILTERS[name].condition(values, looking)
+        return found
+
+    def orders(self, looking: Looking) -> OrderQuerySet:
+        """The orders of the list that this person may see, in no order."""
+        visible: OrderQuerySet = Order.objects.visible_to(looking.user).filter(self.condition(looking))
+        return visible
+
+    def definition(self) -> QueryDict:
+        """The address's part that makes the list what it is: no page, no view."""
+        made = QueryDict(mutable=True)
+        for name in FILTERS:
+            if name in self.filters:
+                made.setlist(name, self.filters[name])
+        if self.sort_code and self.sort_code != DEFAULT_SORT.code:
+            made["sort"] = self.sort_code
+        if self.columns and self.columns != DEFAULT_COLUMNS:
+            made["cols"] = ".".join(self.columns)
+        if self.density:
+            made["density"] = self.density
+        if self.layout != SavedView.Layout.TABLE:
+            made["layout"] = self.layout
+        return made
+
+    def encoded(self, **extra: str) -> str:
+        """The address's query: the definition, the view's name, and whatever else is given."""
+        made = self.definition()
+        if self.view:
+            # Without a filter the view's own would be read in its place.
+            made["view"], made["x"] = self.view, "1"
+        for name, value in extra.items():
+            if value:
+                made[name] = value
+        return made.urlencode()
+
+    def url(self, name: str = "admin:board", **extra: str) -> str:
+        query = self.encoded(**extra)
+        return f"{reverse(name)}?{query}" if query else f"{reverse(name)}?x=1"
+
+    def sorted_by(self, sort: Sort) -> BoardQuery:
+        return replace(self, sort_code=sort.code)
+
+    def with_filter(self, name: str, *values: str) -> BoardQuery:
+        chosen = {key: kept for key, kept in self.filters.items() if key != name}
+        return replace(self, filters={**chosen, name: list(values)} if values else chosen)
+
+    def without(self, name: str, value: str) -> BoardQuery:
+        return self.with_filter(name, *(kept for kept in self.filters.get(name, []) if kept != value))
+
+
+def is_explicit(given: QueryDict) -> bool:
+    """Does the address itself say what is in the list? Otherwise a view does."""
+    return any(name in given for name in (*FILTERS, *LOOKS, "x"))
+
+
+def read(given: QueryDict, view: str = "") -> BoardQuery:
+    """The list that an address's query names. What means nothing is left out and named in `refused`."""
+    filters: dict[str, list[str]] = {}
+    refused: list[tuple[str, str]] = []
+    for name, one in FILTERS.items():
+        values = [value for value in dict.fromkeys(given.getlist(name)) if value]
+        kept = one.known(values)[: MAX_VALUES if one.several else 1]
+        refused += [(name, value[:40]) for value in values if value not in kept]
+        if kept:
+            filters[name] = kept
+    sort, columns = given.get("sort", ""), given.get("cols", "")
+    density, layout = given.get("density", ""), given.get("layout", "")
+    return BoardQuery(
+        filters=filters,
+        sort_code=sort if sort in SORTS else "",
+        columns=tuple(dict.fromkeys(name for name in columns.split(".") if name in COLUMNS)),
+        density=density if density in Density.values else "",
+        layout=layout if layout in SavedView.Layout.values else SavedView.Layout.TABLE.value,
+        view=view or given.get("view", "")[:20],
+        refused=tuple(refused),
+    )
+
+
+def board_url(**filters: Any) -> str:
+    """The address of the board narrowed by these filters, for links from other pages: board_url(stage="picking")."""
+    given = QueryDict(mutable=True)
+    for name, value in filters.items():
+        given.setlist(name, [str(one) for one in (value if isinstance(value, list | tuple) else [value])])
+    return read(given).url()
