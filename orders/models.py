@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import GET_STATE, FSMField, FSMModelMixin, transition
 
 from orders.audit import AuditEntry
+from orders.board.ordering import NullsLast
 from orders.contacts import Contact
 from orders.desk import BulkRow, BulkRun, SavedView, StaffPreference
 from orders.events import CommittingTransaction
@@ -206,9 +207,13 @@ class Order(FSMModelMixin, models.Model):
         verbose_name_plural = _("orders")
         constraints = [models.UniqueConstraint(fields=["shop", "external_id"], name="order_shop_external_id")]
         indexes = [
+            # In the board's sequence: rows without a deadline come last, on both databases.
             models.Index(
-                fields=["promised_at", "step_due_at", "stalls_at"],
-                name="order_board",
+                NullsLast("promised_at"),
+                NullsLast("step_due_at"),
+                NullsLast("stalls_at"),
+                "id",
+                name="order_board_due",
                 condition=Q(is_open=True),
             ),
             models.Index(fields=["stage", "-id"], name="order_stage"),

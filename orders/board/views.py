@@ -112,7 +112,7 @@ def save(
     _check(user, query, name=name, is_shared=is_shared, default_for=default_for)
     with transaction.atomic():
         known: SavedView | None = SavedView.objects.filter(owner=user, name=name).first()
-        row = known or SavedView(owner=user, name=name)
+        row: SavedView = known or SavedView(owner=user, name=name)
         if row.pk is None and SavedView.objects.filter(owner=user).count() >= MOST_SAVED:
             raise ViewRefused("too_many", _("You have %(n)s views. Delete one first.") % {"n": MOST_SAVED})
         row.is_shared = is_shared or bool(default_for)

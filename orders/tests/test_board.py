@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 
 import pytest
 import time_machine
 from django.http import QueryDict
-from django.urls import reverse
 
 from orders.board.counting import page
-from orders.board.filters import FILTERS, Looking
+from orders.board.filters import Looking
 from orders.board.ordering import SORTS
 from orders.board.query import read
-from orders.models import Contact, Order
-from orders.tests.factories import MONDAY, after, make_customer, make_order, make_shop, make_warehouse
+from orders.models import Order
+from orders.tests.factories import MONDAY, after, make_order, make_shop
 from orders.tests.staff import make_staff, staff_client
 
 pytestmark = pytest.mark.django_db
