@@ -20,6 +20,7 @@ WHATS = {
     "ingest": "facts over HTTP until settled, a second",
     "chaos": "a replay while workers are killed, judged by a reference model",
     "import": "a file of new orders, mapped, stored and settled",
+    "board": "the board's pages with 10,000 and with 1,260,000 orders",
     "memory": "what web, steward and worker hold together",
     "scale": "the rates of ingest with 10,000 and with 1,260,000 orders",
     "planted": "planted bugs, each of which its test must notice",
