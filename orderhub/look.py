@@ -4,15 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
-
-
-def _style(request: HttpRequest) -> str:
-    from django.templatetags.static import static
-
-    return static("orderhub/hub.css")
-
-
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "orderhub",
     "SITE_HEADER": "orderhub",
@@ -38,7 +29,6 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(23.5% .036 217)",
         },
     },
-    "STYLES": [_style],
     "LOGIN": {"form": "orderhub.login.HubLoginForm"},
     "SIDEBAR": {
         "show_search": True,
