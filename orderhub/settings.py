@@ -258,8 +258,22 @@ ORDER_EVENT_PIPELINE = ["orders.todos.observe", "orders.steps.observe"]
 ORDER_PANELS: list[str] = []
 # Actions that need a second person, and the gate that gives it. Empty until a gate is installed.
 GATED_ACTIONS: dict[str, str] = {}
-TEMPLATE_PARTS: list[str] = []
-WIZARD_STEPS: list[str] = []
+# What the one-click template installs, in order: dotted paths of functions that give one orders.wanted.Part each.
+TEMPLATE_PARTS = [
+    "orders.starting.rules",
+    "orders.starting.roles",
+    "orders.starting.reasons",
+    "orders.starting.calendar",
+    "orders.starting.places",
+]
+# The steps of setting up, in order: dotted paths of objects as orderhub.wizard.Step describes them.
+WIZARD_STEPS = [
+    "orderhub.wizard_steps.place",
+    "orderhub.wizard_steps.install",
+    "orderhub.wizard_steps.source",
+    "orderhub.wizard_steps.mapping",
+    "orderhub.wizard_steps.done",
+]
 # What the steward calls every five seconds: short, repeatable, each its own transaction.
 STEWARD_SWEEPS = ["orders.tasks.sweep"]
 

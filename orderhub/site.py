@@ -82,7 +82,12 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
 
 
 # Pages of our own under /admin/: each a function (site) -> URL patterns; the views check permissions themselves.
-PAGES: tuple[str, ...] = ("orders.board.pages.urls", "orderhub.live.pages")
+PAGES: tuple[str, ...] = (
+    "orders.board.pages.urls",
+    "orderhub.live.pages",
+    "orderhub.template.pages",
+    "orderhub.wizard.pages",
+)
 
 
 class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]

@@ -103,18 +103,20 @@ def precedence_in_force() -> Precedence:
     """The newest applied version; version 0, the defaults above, while none was applied. One small query."""
     from orders.models import PrecedenceVersion
 
-    number = (
+    found = (
         PrecedenceVersion.objects.filter(applied_at__isnull=False)
         .order_by("-number")
-        .values_list("number", flat=True)
+        .values_list("pk", "number")
         .first()
     )
-    if number is None:
+    if found is None:
         return _default()
-    if number not in _versions:
-        # A version never changes once made, so it may be kept for the life of the process.
-        _versions[number] = precedence_of(number, PrecedenceVersion.objects.get(number=number).rules)
-    return _versions[number]
+    pk, number = found
+    if pk not in _versions:
+        # A version never changes once made, so it may be kept for the life of the process. By its id: a number comes
+        # again when the template's version is taken out unused.
+        _versions[pk] = precedence_of(number, PrecedenceVersion.objects.get(pk=pk).rules)
+    return _versions[pk]
 
 
 def forget_versions() -> None:
