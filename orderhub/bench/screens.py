@@ -176,34 +176,37 @@ def _web(house: House) -> Iterator[str]:
 
 def screens() -> list[Screen]:
     """Every page there is something to look at, with the person it is for."""
-    from django.urls import reverse
-
     late, done = _two_orders()
-    board = reverse("admin:board")
+    board = _page("board")
+    rows = "[data-row], tbody tr"
     return [
-        Screen("login", reverse("admin:login"), user="", is_public=True),
-        Screen("today", reverse("admin:index"), first="main"),
-        Screen("board", board, first="[data-row], tbody tr"),
+        Screen("login", _page("login"), user="", is_public=True),
+        Screen("today", _page("index"), first="main"),
+        Screen("board", board, first=rows),
         Screen("board-kanban", f"{board}?layout=kanban"),
         Screen("board-empty", f"{board}?q=nothing-like-this"),
-        Screen("board-keeper", board, "warehouse", "[data-row], tbody tr"),
-        Screen("order-late", reverse("admin:orders_order_change", args=[late]), first="main"),
-        Screen("order-delivered", reverse("admin:orders_order_change", args=[done]), "service", "main"),
-        Screen("connections", reverse("admin:connections"), "integrator"),
+        Screen("board-keeper", board, "warehouse", rows),
+        Screen("order-late", _page("orders_order_change", late), first="main"),
+        Screen("order-delivered", _page("orders_order_change", done), "service", "main"),
+        Screen("connections", _page("connections"), "integrator"),
         Screen("mapping", _first_change("integrations", "fieldmapping"), "integrator"),
-        Screen("import", reverse("admin:integrations_importrun_add")),
-        Screen("template", reverse("admin:template")),
-        Screen("wizard", reverse("admin:wizard")),
-        Screen("api", reverse("admin:api"), "integrator"),
-        Screen("style", reverse("admin:style")),
-        Screen("me", reverse("admin:me")),
-        Screen("refused", reverse("admin:auth_user_changelist"), "warehouse"),
-        Screen("shops", reverse("admin:orders_shop_changelist"), is_ours=False),
-        Screen(
-            "messages", reverse("admin:integrations_inboundmessage_changelist"), "integrator", is_ours=False
-        ),
+        Screen("import", _page("integrations_importrun_add")),
+        Screen("template", _page("template")),
+        Screen("wizard", _page("wizard")),
+        Screen("api", _page("api"), "integrator"),
+        Screen("style", _page("style")),
+        Screen("me", _page("me")),
+        Screen("refused", _page("auth_user_changelist"), "warehouse"),
+        Screen("shops", _page("orders_shop_changelist"), is_ours=False),
+        Screen("messages", _page("integrations_inboundmessage_changelist"), "integrator", is_ours=False),
         Screen("shop", _first_change("orders", "shop"), is_ours=False),
     ]
+
+
+def _page(name: str, *numbers: int) -> str:
+    from django.urls import reverse
+
+    return reverse(f"admin:{name}", args=numbers)
 
 
 def _two_orders() -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,8 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread, and Django refuses its database there unless told otherwise.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with browser.chromium() as found:
         yield found
 
