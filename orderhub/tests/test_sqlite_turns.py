@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,6 +11,8 @@ from django.db import connection, transaction
 from django.db.utils import OperationalError
 from django.utils.timezone import now
 
+from orderhub import env
+from orderhub.sqlite3 import base
 from orders.models import WorkSignal
 
 pytestmark = [
@@ -84,3 +88,69 @@ def test_a_place_that_never_gets_free_is_reported_in_the_end():
         other.close()
 
     assert 0.2 <= time.monotonic() - began < 2
+
+
+def write_once(name: str, may_begin: threading.Event, written: list[str], holds: float = 0.0) -> None:
+    """One writer with a connection of its own: waits for its turn, holds the place for a while, notes that it was here."""
+    may_begin.wait()
+    with transaction.atomic():
+        written.append(name)
+        time.sleep(holds)
+    connection.close()
+
+
+def test_all_who_wait_at_the_end_of_a_long_transaction_write_before_the_next_one():
+    may_begin = threading.Event()
+    written: list[str] = []
+    waiting = [
+        threading.Thread(target=write_once, args=(f"waiting {number}", may_begin, written, 0.02))
+        for number in range(4)
+    ]
+    for thread in waiting:
+        thread.start()
+
+    with transaction.atomic():
+        written.append("long")
+        may_begin.set()
+        time.sleep(2)
+    with transaction.atomic():
+        written.append("long again")
+    for thread in waiting:
+        thread.join()
+
+    assert (written[0], written[-1]) == ("long", "long again")
+    assert sorted(written[1:-1]) == [f"waiting {number}" for number in range(4)]
+
+
+def test_one_who_never_gives_up_waiting_does_not_hold_up_the_others_for_long():
+    line = base.Line(f"{connection.settings_dict['NAME']}-line")
+    line.join()
+
+    with transaction.atomic():
+        time.sleep(0.1)
+    with transaction.atomic():
+        WorkSignal.objects.create(name="turn")
+    other = base.Line(f"{connection.settings_dict['NAME']}-line")
+    still_waits = not other.is_empty()
+    line.close()
+    other.close()
+
+    assert still_waits
+    assert WorkSignal.objects.filter(name="turn").exists()
+
+
+def test_who_ends_while_waiting_leaves_the_line():
+    path = f"{connection.settings_dict['NAME']}-line"
+    code = "import sys, time; from orderhub.sqlite3.base import Line; Line(sys.argv[1]).join(); print('in'); time.sleep(60)"
+    waiter = subprocess.Popen([sys.executable, "-uc", code, path], stdout=subprocess.PIPE, cwd=env.ROOT)
+    waiter.stdout.readline()
+    ours = base.Line(path)
+
+    before = ours.is_empty()
+    waiter.kill()
+    waiter.wait()
+    waiter.stdout.close()
+    after = ours.is_empty()
+    ours.close()
+
+    assert (before, after) == (False, True)
