@@ -88,6 +88,7 @@ def _process(limit: int, only: int | None = None) -> Processed:
         failed += refused
         new = _carry_out(works, at)
         _mark(works, failed, at)
+        files.note_outcomes([(work.message, work.n_new) for work in works], failed)
         done = Processed(
             n_messages=len(messages),
             n_failed=len(failed),
@@ -97,6 +98,20 @@ def _process(limit: int, only: int | None = None) -> Processed:
     note_heard(works, at)
     note_unmapped(works, at)
     return done
+
+
+def read_again(messages: Sequence[InboundMessage], at: datetime) -> None:
+    """Carry messages through once more that were done before and say something else by now: their mapping was changed.
+
+    Call in a transaction, with the messages locked and with their connections. What they say is old, so orders move
+    silently: no customer is told today of what happened last week. The counts of the file they came in stay.
+    """
+    for is_demo in (False, True):
+        works, failed = _translate([message for message in messages if message.is_demo == is_demo])
+        works, refused = _check(works)
+        _carry_out(works, at, silent=True)
+        _mark(works, [*failed, *refused], at)
+        note_unmapped(works, at)
 
 
 def _claim(limit: int, at: datetime, only: int | None) -> list[InboundMessage]:
@@ -196,8 +211,8 @@ def _masters(works: Sequence[Work]) -> matching.Masters:
     )
 
 
-def _carry_out(works: Sequence[Work], at: datetime) -> list[OrderFact]:
-    """Match, report, settle. Returns the facts that were new."""
+def _carry_out(works: Sequence[Work], at: datetime, *, silent: bool = False) -> list[OrderFact]:
+    """Match, report, settle. Returns the facts that were new. silent: as settle_many says."""
     if not works:
         return []
     orders = [order for work in works for order in work.orders]
@@ -214,7 +229,7 @@ def _carry_out(works: Sequence[Work], at: datetime) -> list[OrderFact]:
     for fact in reported.new:
         for order_id in known.get(fact.reference_id, ()):
             causes[order_id] = Cause(source=fact.source, key=fact.key, occurred_at=fact.occurred_at)
-    settle_many(causes, at=at, causes=causes)
+    settle_many(causes, at=at, causes=causes, silent=silent)
     return reported.new
 
 
@@ -363,19 +378,20 @@ def _count(works: Sequence[Work], reported: Reported) -> None:
 
 
 def _mark(works: Sequence[Work], failed: Failed, at: datetime) -> None:
-    rows: list[list[Any]] = [[work.message.pk, State.DONE.value, at, [], work.n_new] for work in works]
+    rows: list[list[Any]] = [
+        [work.message.pk, State.DONE.value, at, [], work.message.n_facts + work.n_new] for work in works
+    ]
     rows += [
         [
             message.pk,
             State.FAILED.value,
             at,
             [{"field": one.field, "error": one.error} for one in problems],
-            0,
+            message.n_facts,
         ]
         for message, problems in failed
     ]
     update_rows(InboundMessage, ["state", "processed_at", "errors", "n_facts"], rows)
-    files.note_outcomes([(work.message, work.n_new) for work in works], failed)
 
 
 def _one_by_one(limit: int) -> Processed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,8 +23,8 @@ from integrations.canonical import OrderReport, Translated, UnknownValue, Untran
 from integrations.connectors.base import REGISTRY
 from integrations.models import Connection, FieldMapping, InboundMessage, UnmappedValue
 from orders import audit, tasks
-from orders.facts import FactReport, ReferenceKey, report
-from orders.models import Order, OrderFact, Todo
+from orders.facts import FactReport, ReferenceKey, lock_references, report
+from orders.models import ExternalReference, Order, OrderFact, Todo
 from orders.transitions import settle_many
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,23 @@ def reread(mapping: FieldMapping, *, at: datetime, after_id: int = 0) -> Reread:
     done = _reread_orders(orders, connections, at)
     done.next_id = orders[-1].pk if len(orders) == ORDERS_AT_ONCE else None
     return done
+
+
+def reread_last(mapping: FieldMapping, *, at: datetime, limit: int = ORDERS_AT_ONCE) -> Reread:
+    """Read the newest open orders anew, at most ORDERS_AT_ONCE of them, in one transaction."""
+    connections = list(Connection.objects.filter(mapping=mapping).select_related("shop", "mapping"))
+    newest = _orders_of(connections).order_by("-id")[: min(limit, ORDERS_AT_ONCE)]
+    return _reread_orders(list(newest), connections, at)
+
+
+def note_known(mapping: FieldMapping, *, at: datetime) -> int:
+    """Take values that the mapping knows by now off the list of unmapped ones; how many. No order is read anew."""
+    open_ones = UnmappedValue.objects.filter(connection__mapping=mapping, mapped_at=None)
+    known = [value.pk for value in open_ones[:COUNTED] if knows(mapping, value)]
+    UnmappedValue.objects.filter(pk__in=known).update(mapped_at=at)
+    subjects = [f"unmapped:{pk}" for pk in known]
+    Todo.objects.filter(subject__in=subjects, done_at=None).update(done_at=at, outcome="mapped")
+    return len(known)
 
 
 def reread_value(value: UnmappedValue, *, at: datetime) -> Reread:
@@ -153,36 +170,39 @@ def _reread_orders(orders: Sequence[Order], connections: Sequence[Connection], a
     done = Reread(n_orders=len(orders))
     by_slug = {connection.slug: connection for connection in connections}
     with transaction.atomic():
-        facts = (
-            OrderFact.objects.filter(
-                reference__links__order__in=orders, source__in=by_slug, message__isnull=False
-            )
-            .select_related("reference")
-            .distinct()
-        )
         by_message: dict[int, list[OrderFact]] = {}
-        for fact in facts:
+        for fact in _facts_of(orders, by_slug):
             by_message.setdefault(fact.message or 0, []).append(fact)
         messages = InboundMessage.objects.filter(pk__in=by_message, state=InboundMessage.State.DONE)
-        again: list[int] = []
-        for message in messages.select_for_update():
+        again: list[InboundMessage] = []
+        for message in messages.select_for_update().order_by("pk"):
             own = by_message[message.pk]
-            if _reread_message(message, by_slug[own[0].source], own, at, done):
-                again.append(message.pk)
-        # The run has counted them already.
-        InboundMessage.objects.filter(pk__in=again).update(
-            state=InboundMessage.State.WAITING, attempts=0, not_before=None, errors=[], run=None
-        )
-        if again:
-            tasks.hint("inbox")
+            message.connection = by_slug[own[0].source]
+            if _reread_message(message, own, at, done):
+                again.append(message)
+        ingest.read_again(again, at)
         settle_many([order.pk for order in orders], at=at, silent=True)
+        tasks.hint("dispatch")
     return done
 
 
-def _reread_message(
-    message: InboundMessage, connection: Connection, facts: Sequence[OrderFact], at: datetime, done: Reread
-) -> bool:
+def _facts_of(orders: Sequence[Order], by_slug: Mapping[str, Connection]) -> list[OrderFact]:
+    """What these connections' messages have said on the orders, with the references locked."""
+    facts = (
+        OrderFact.objects.filter(
+            reference__links__order__in=orders, source__in=by_slug, message__isnull=False
+        )
+        .select_related("reference")
+        .distinct()
+    )
+    found = list(facts)
+    lock_references(key_of(fact.reference) for fact in found)
+    return found
+
+
+def _reread_message(message: InboundMessage, facts: Sequence[OrderFact], at: datetime, done: Reread) -> bool:
     """Take back what the message no longer says. True if it now says something new and must go through again."""
+    connection = message.connection
     if not message.body:
         done.n_without_body += 1
         return False
@@ -222,10 +242,13 @@ def _said(message: InboundMessage, connection: Connection) -> set[tuple[str, str
     return found
 
 
+def key_of(reference: ExternalReference) -> ReferenceKey:
+    return ReferenceKey(reference.connection, reference.kind, reference.value)
+
+
 def _retraction(fact: OrderFact, connection: Connection, at: datetime) -> FactReport:
-    reference = fact.reference
     return FactReport(
-        reference=ReferenceKey(reference.connection, reference.kind, reference.value),
+        reference=key_of(fact.reference),
         source=connection.slug,
         role=connection.role,
         key=f"retract:{fact.pk}",

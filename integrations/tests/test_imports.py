@@ -24,7 +24,7 @@ from integrations.models import (
     UnmappedValue,
 )
 from integrations.tests.senders import make_connection
-from orders.models import AuditEntry, Order, OrderFact, Shop, Todo
+from orders.models import AuditEntry, Order, OrderEvent, OrderFact, Shop, Todo
 from orders.stages import Role
 from orders.tests.factories import make_shop
 from orders.tests.staff import staff_client
@@ -278,7 +278,6 @@ def test_a_changed_mapping_rewrites_nothing_until_asked():
     assert (order.currency, rereading.affected(mapping).n_open) == ("CNY", 1)
 
     done = rereading.reread(mapping, at=NINE)
-    settle()
 
     order.refresh_from_db()
     assert (done.n_changed, order.currency) == (1, "EUR")
@@ -286,6 +285,42 @@ def test_a_changed_mapping_rewrites_nothing_until_asked():
     rereading.reread(mapping, at=NINE)
     settle()
     assert OrderFact.objects.count() == before
+
+
+def test_what_is_read_anew_moves_its_order_silently():
+    connection = make_way_in()
+    carry_out(start(connection, table({"订单状态": "6"})))
+    value, message = UnmappedValue.objects.get(), InboundMessage.objects.get()
+    heard_before = OrderEvent.objects.count()
+    rereading.add_value(connection.mapping, value, ["payment.received"])
+    versions.save(connection.mapping, by=None, at=NINE)
+
+    rereading.reread_value(value, at=NINE)
+    settle()
+
+    told = OrderEvent.objects.order_by("id")[heard_before:]
+    again = InboundMessage.objects.get()
+    assert {"moved", "axis"} <= {event.kind for event in told}
+    assert {event.silent for event in told} == {True}
+    assert (again.state, again.run, again.n_facts) == ("done", message.run, message.n_facts + 1)
+
+
+def test_a_message_that_names_a_missing_warehouse_when_read_anew_is_left_to_an_operator():
+    connection = make_way_in()
+    run = carry_out(start(connection, table({})))
+    mapping = connection.mapping
+    mapping.definition = {**TABLE_ZH, "fields": {**TABLE_ZH["fields"], "warehouse": {"constant": "nowhere"}}}
+    versions.save(mapping, by=None, at=NINE)
+    n_facts, n_events = OrderFact.objects.count(), OrderEvent.objects.count()
+
+    rereading.reread(mapping, at=NINE)
+    settle()
+
+    message = InboundMessage.objects.get()
+    assert (message.state, message.errors[0]["field"]) == ("failed", "warehouse")
+    assert (OrderFact.objects.count(), OrderEvent.objects.count()) == (n_facts, n_events)
+    run.refresh_from_db()
+    assert (run.n_orders, run.n_errors) == (1, 0)
 
 
 def test_saving_and_reverting_make_versions():
