@@ -115,14 +115,28 @@ def _read_grant(user: User) -> Grant:
         return Grant(user.pk)
     if scope.everything:
         return Grant(user.pk, everything=True)
+    shops, warehouses = _places(scope)
     return Grant(
         user.pk,
-        shops=tuple(scope.shops.values_list("pk", flat=True)),
-        warehouses=tuple(scope.warehouses.values_list("pk", flat=True)),
+        shops=shops,
+        warehouses=warehouses,
         regions=tuple(scope.regions),
         own_customers=scope.own_customers,
         cross_border=scope.cross_border,
     )
+
+
+def _places(scope: StaffScope) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The scope's shops and warehouses by id. One query: every page of every keeper asks."""
+    of_shops = StaffScope.shops.through.objects.filter(staffscope=scope)
+    of_warehouses = StaffScope.warehouses.through.objects.filter(staffscope=scope)
+    rows = list(
+        of_shops.values_list(models.Value(0), "shop_id").union(
+            of_warehouses.values_list(models.Value(1), "warehouse_id"), all=True
+        )
+    )
+    shops, warehouses = (tuple(sorted(pk for kind, pk in rows if kind == which)) for which in (0, 1))
+    return shops, warehouses
 
 
 def order_scope(user: User | AnonymousUser) -> Q | Literal[True] | None:

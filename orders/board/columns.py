@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_stubs_ext import StrOrPromise
@@ -106,6 +106,14 @@ def joined(orders: Any) -> Any:
     )
 
 
+def shown(orders: Any) -> Any:
+    """joined(), and which report brought each order to its stage."""
+    moves = OrderEvent.objects.filter(order=OuterRef("pk"), kind=OrderEvent.Kind.MOVED).order_by("-pk")
+    return joined(orders).annotate(
+        moved_by=Subquery(moves.values("source")[:1]), moved_at=Subquery(moves.values("occurred_at")[:1])
+    )
+
+
 def due_of(order: Order, at: datetime) -> Due | None:
     """The promise if there is one, else the step's time, else the end of patience."""
     for moment, what in (
@@ -181,18 +189,12 @@ def _other_chips(order: Order) -> list[Chip]:
 
 
 def rows_of(orders: Iterable[Order], at: datetime) -> list[Row]:
-    """The rows of these orders. One query, whatever their number."""
-    orders = list(orders)
-    moves = _last_moves([order.pk for order in orders])
-    return [_row(order, at, moves.get(order.pk)) for order in orders]
+    """The rows of these orders, which were read by shown()."""
+    return [_row(order, at) for order in orders]
 
 
-def _row(order: Order, at: datetime, move: OrderEvent | None) -> Row:
-    source = Source(
-        move.source if move else "",
-        order.settled_through,
-        move.occurred_at if move else order.last_fact_at,
-    )
+def _row(order: Any, at: datetime) -> Row:
+    source = Source(order.moved_by or "", order.settled_through, order.moved_at or order.last_fact_at)
     return Row(
         order=order,
         chips=chips_of(order, at),
@@ -201,14 +203,6 @@ def _row(order: Order, at: datetime, move: OrderEvent | None) -> Row:
         person=order.assignee.get_full_name() or order.assignee.get_username() if order.assignee else "",
         source=source,
     )
-
-
-def _last_moves(order_ids: list[int]) -> dict[int, OrderEvent]:
-    """The event that brought each order to its stage: it names the source."""
-    mine = OrderEvent.objects.filter(order_id__in=order_ids, kind=OrderEvent.Kind.MOVED)
-    newest = mine.order_by().values("order").annotate(newest=Max("pk")).values("newest")
-    events = OrderEvent.objects.filter(pk__in=newest).only("order_id", "source", "occurred_at", "recorded_at")
-    return {event.order_id: event for event in events}
 
 
 def step_label(order: Order) -> str:

@@ -17,7 +17,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from orders.board import counting
-from orders.board.columns import COLUMNS, Row, joined, rows_of
+from orders.board.columns import COLUMNS, Row, rows_of, shown
 from orders.board.filters import FILTERS, Filter, Looking
 from orders.board.ordering import SORTS, BadCursor, Page
 from orders.board.query import BoardQuery, read
@@ -68,14 +68,14 @@ def board(request: HttpRequest, site: AdminSite) -> HttpResponse:
         return _searched(request, site, term, looking)
     desk = Desk.of(looking.user)
     query = desk.query(request.GET)
+    house = {code: view.query for code, view in desk.views.items() if view.row is None}
+    numbers = counting.numbers(query, looking, house)
     try:
-        page = counting.page(query, looking, size=PAGE_SIZE, load=joined, **_marks(request))
+        page = counting.page(query, looking, numbers, size=PAGE_SIZE, load=shown, **_marks(request))
     except BadCursor:
-        messages.warning(
-            request, _("The page of this address does not exist any more. This is the first one.")
-        )
+        messages.warning(request, _("The page of this address is gone. This is the first one."))
         return HttpResponseRedirect(query.url())
-    return _rendered(request, site, _context(query, desk, page, looking))
+    return _rendered(request, site, _context(query, desk, page, numbers, looking))
 
 
 def _marks(request: HttpRequest) -> dict[str, str]:
@@ -87,9 +87,9 @@ def _rendered(request: HttpRequest, site: AdminSite, context: dict[str, Any]) ->
     return TemplateResponse(request, "orders/board/board.html", whole)
 
 
-def _context(query: BoardQuery, desk: Desk, page: Page, looking: Looking) -> dict[str, Any]:
-    house = {code: view.query for code, view in desk.views.items() if view.row is None}
-    numbers = counting.numbers(query, looking, house)
+def _context(
+    query: BoardQuery, desk: Desk, page: Page, numbers: counting.Numbers, looking: Looking
+) -> dict[str, Any]:
     rows = rows_of(page.rows, looking.at)
     return {
         **_frame(query, desk, looking),
@@ -117,13 +117,13 @@ def _frame(query: BoardQuery, desk: Desk, looking: Looking) -> dict[str, Any]:
     }
 
 
-def _tabs(query: BoardQuery, desk: Desk, numbers: counting.Numbers) -> list[dict[str, Any]]:
+def _tabs(query: BoardQuery, desk: Desk, numbers: counting.Numbers | None = None) -> list[dict[str, Any]]:
     return [
         {
             "code": code,
             "name": view.name,
             "url": f"{reverse('admin:board')}?view={code}",
-            "n": numbers.views.get(code),
+            "n": numbers.views.get(code) if numbers else None,
             "is_current": query.view == code,
             "row": view.row,
         }
@@ -173,7 +173,7 @@ def _searched(request: HttpRequest, site: AdminSite, term: str, looking: Looking
     if found.is_unique and not is_second_step:
         return HttpResponseRedirect(reverse("admin:orders_order_change", args=[found.ids[0]]))
     query, desk = read(request.GET), Desk.of(looking.user)
-    orders = joined(Order.objects.visible_to(looking.user).filter(pk__in=found.ids)).order_by("-pk")
+    orders = shown(Order.objects.visible_to(looking.user).filter(pk__in=found.ids)).order_by("-pk")
     context = {
         **_context_of_search(query, desk, found, looking),
         "rows": rows_of(orders, looking.at),
@@ -182,16 +182,14 @@ def _searched(request: HttpRequest, site: AdminSite, term: str, looking: Looking
 
 
 def _context_of_search(query: BoardQuery, desk: Desk, found: Found, looking: Looking) -> dict[str, Any]:
-    numbers = counting.numbers(query, looking, {})
     return {
         **_frame(query, desk, looking),
         "found": found,
         "is_cut": len(found.ids) >= SHOWN,
         "substring_url": query.url(q=found.term, how="substring"),
         "clear_url": query.url(),
-        "tabs": _tabs(query, desk, numbers),
+        "tabs": _tabs(query, desk),
         "total": counting.Counted(len(found.ids), is_exact=len(found.ids) < SHOWN),
-        "numbers": numbers,
     }
 
 
@@ -200,7 +198,7 @@ def rows(request: HttpRequest, site: AdminSite) -> HttpResponse:
     looking = Looking(person(request), now())
     ids = _ids(request.GET.get("ids", ""))
     query = Desk.of(looking.user).query(request.GET)
-    orders = list(joined(query.orders(looking).filter(pk__in=ids)))
+    orders = list(shown(query.orders(looking).filter(pk__in=ids)))
     rendered = {str(row.order.pk): render_row(row, query, request) for row in rows_of(orders, looking.at)}
     gone = [pk for pk in ids if str(pk) not in rendered]
     return JsonResponse({"rows": rendered, "gone": gone})
@@ -219,7 +217,7 @@ def _ids(text: str) -> list[int]:
 def visible_order(request: HttpRequest, order_id: int) -> Order:
     """Raises Http404 for an order that this person may not see, as for one that does not exist."""
     user = person(request)
-    order = joined(Order.objects.visible_to(user)).filter(pk=order_id).first()
+    order = shown(Order.objects.visible_to(user)).filter(pk=order_id).first()
     if order is None:
         raise Http404(_("There is no such order, or it is outside your area."))
     return cast(Order, order)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
-from orders.board.counting import LOOKED_BACK
+from orders.board.counting import newest_floor
 from orders.models import Order, ReferenceLink
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
 
 SHOWN = 50
+# More hits than this are not looked through for the newest.
+MOST_HITS = 1_000
 # As the numbers are read over a telephone: O is 0, I and L are 1, the hyphen may be left out.
 _HUB_NUMBER = re.compile(r"^OH(\d{6})-?([0-9A-Z]{5})$")
 _READ_AS = str.maketrans("OIL", "011")
@@ -37,17 +39,22 @@ class Found:
 
 
 def find(term: str, user: User | AnonymousUser) -> Found:
-    """The visible orders that this number means: hub number, shop number, waybill, last four digits of a phone."""
+    """The visible orders that this number means: hub number, shop number, waybill, last four digits of a phone.
+
+    One query. Not sorted by the database: it would rather walk through all orders in that sequence than sort a few.
+    """
     term = term.strip()[:64]
-    kinds: list[StrOrPromise] = []
-    found: set[int] = set()
-    for kind, condition in _kinds(term):
-        visible = Order.objects.visible_to(user).filter(condition)
-        ids = list(visible.order_by("-pk").values_list("pk", flat=True)[: SHOWN + 1])
-        if ids:
-            kinds.append(kind)
-            found.update(ids)
-    return Found(term, sorted(found, reverse=True)[:SHOWN], kinds)
+    kinds = _kinds(term)
+    parts = [
+        Order.objects.visible_to(user).filter(condition).values_list("pk", Value(position))
+        for position, (_kind, condition) in enumerate(kinds)
+    ]
+    hits = list(parts[0].union(*parts[1:], all=True)[:MOST_HITS]) if parts else []
+    return Found(
+        term,
+        sorted({pk for pk, _position in hits}, reverse=True)[:SHOWN],
+        [kinds[position][0] for position in sorted({position for _pk, position in hits})],
+    )
 
 
 def _kinds(term: str) -> list[tuple[StrOrPromise, Q]]:
@@ -76,12 +83,13 @@ def find_substring(term: str, user: User | AnonymousUser) -> Found:
     if len(term) < 3:
         return Found(term, [], [], is_substring=True)
     within = Q(number__icontains=term) | Q(external_id__icontains=term) | Q(waybill__icontains=term)
-    found: set[int] = set()
-    for among in (Q(is_open=True), Q(pk__gt=_newest() - LOOKED_BACK[-1])):
-        visible: Any = Order.objects.visible_to(user).filter(among).filter(within)
-        found.update(visible.order_by("-pk").values_list("pk", flat=True)[:SHOWN])
-    return Found(term, sorted(found, reverse=True)[:SHOWN], [_("part of a number")], is_substring=True)
+    visible = Order.objects.visible_to(user).filter(within)
+    parts = [
+        visible.filter(among).values_list("pk", flat=True) for among in (Q(is_open=True), _new_and_closed())
+    ]
+    ids = list(parts[0].union(parts[1], all=True)[:MOST_HITS])
+    return Found(term, sorted(set(ids), reverse=True)[:SHOWN], [_("part of a number")], is_substring=True)
 
 
-def _newest() -> int:
-    return int(Order.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
+def _new_and_closed() -> Q:
+    return Q(pk__gt=newest_floor(), is_open=False)

@@ -15,7 +15,7 @@ from django_stubs_ext import StrOrPromise
 from orders.access import ROLES
 from orders.board.query import MAX_DEFINITION, BoardQuery, is_explicit, read
 from orders.byhand import NotAllowed, Refused, who_may
-from orders.desk import SavedView, StaffPreference
+from orders.desk import SavedView, StaffPreference, preference_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -66,7 +66,7 @@ class Desk:
 
     @classmethod
     def of(cls, user: User | AnonymousUser) -> Desk:
-        preference = StaffPreference.objects.filter(user=user.pk).first() or StaffPreference()
+        preference = preference_of(user)
         saved = saved_for(user)
         views = house_views() | {str(row.pk): _view(row) for row in saved}
         of_role = next((str(row.pk) for row in saved if row.is_of_role), FIRST)
@@ -148,7 +148,7 @@ def _check(user: User, query: BoardQuery, *, name: str, is_shared: bool, default
 
 def owned(user: User, pk: int) -> SavedView:
     """A view this person may change: their own, or a shared one if they may share. Raises ViewRefused."""
-    row = SavedView.objects.filter(pk=pk).first()
+    row: SavedView | None = SavedView.objects.filter(pk=pk).first()
     is_mine = row is not None and row.owner_id == user.pk
     if row is None or not (is_mine or (row.is_shared and row.owner_id and user.has_perm(MAY_SHARE))):
         raise ViewRefused("not_found", _("There is no such view among those you may change."))

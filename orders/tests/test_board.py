@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.http import QueryDict
 
-from orders.board.counting import page
+from orders.board.counting import numbers, page
 from orders.board.filters import Looking
 from orders.board.ordering import SORTS
 from orders.board.query import read
@@ -33,15 +33,16 @@ def put(order, **columns):
 def walk(query, looking, size=3):
     """Every page from the first to the last, and back again."""
     there, back, mark = [], [], {"after": "", "before": ""}
+    found_numbers = numbers(query, looking, {})
     found = None
     for _page in range(500):
-        found = page(query, looking, size=size, load=None, **mark)
+        found = page(query, looking, found_numbers, size=size, load=None, **mark)
         there.append([order.pk for order in found.rows])
         if not found.after:
             break
         mark = {"after": found.after, "before": ""}
     while found.before:
-        found = page(query, looking, size=size, load=None, after="", before=found.before)
+        found = page(query, looking, found_numbers, size=size, load=None, after="", before=found.before)
         back.append([order.pk for order in found.rows])
     return there, back
 
