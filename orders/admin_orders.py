@@ -6,22 +6,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.module_loading import import_string
-from django.utils.timezone import now
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from orders import access, order_actions
-from orders.deadlines import Calendars
-from orders.derivation import Derivation
-from orders.explain import explain, judged
-from orders.journal import in_words, name_of, value_of
+from orders import access
+from orders.journal import name_of, value_of
+from orders.mine import ForMe
 from orders.models import (
     ExternalReference,
     Order,
@@ -31,10 +25,10 @@ from orders.models import (
     ReferenceLink,
     Todo,
 )
+from orders.order_page import views as order_page
 from orders.paging import BoundedPaginator
 from orders.scoped_admin import ScopedAdmin
-from orders.stages import FACT_KINDS, STAGE_ROWS, Stage
-from orders.worktime import is_provisional
+from orders.stages import STAGE_ROWS, Stage
 
 
 @admin.register(Order)
@@ -56,6 +50,7 @@ class OrderAdmin(ScopedAdmin):
     )
     list_select_related = ("shop",)
     search_fields = ("number", "external_id", "waybill")
+    lookups = ("created_at__gte", "created_at__lt")
     search_help_text = gettext_lazy(
         "Order number, shop order number, waybill number, or the last 4 digits of a phone"
     )
@@ -86,11 +81,7 @@ class OrderAdmin(ScopedAdmin):
         return queryset.filter(pk__in=found_by(term)), False
 
     def get_urls(self) -> list[URLPattern]:
-        action = self.admin_site.admin_view(self.act)
-        return [
-            path("<int:order_id>/act/<slug:action>/", action, name="orders_order_act"),
-            *super().get_urls(),
-        ]
+        return [*order_page.urls(self), *super().get_urls()]
 
     def change_view(
         self,
@@ -100,36 +91,13 @@ class OrderAdmin(ScopedAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The order's page."""
-        order = self.get_object(request, object_id)
-        if order is None:
-            raise Http404(_("There is no such order, or it is outside your area."))
-        if not self.has_view_permission(request, order):
-            return self._refused(request)
-        context = {
-            **self.admin_site.each_context(request),
-            **page_of(order, request, now()),
-            "opts": self.opts,
-            # Unfold's header names the record by it.
-            "original": order,
-        }
-        return TemplateResponse(request, "orders/order_page.html", context)
+        return order_page.show(self, request, order_page.found(self, request, object_id))
 
-    def _refused(self, request: HttpRequest) -> HttpResponse:
-        from django.core.exceptions import PermissionDenied
-
-        raise PermissionDenied
-
-    def act(self, request: HttpRequest, order_id: int, action: str) -> HttpResponse:
-        """One thing a person does to an order: a step, its undo, a hold, a note. By POST only."""
-        order = self.get_object(request, str(order_id))
-        if order is None or not self.has_view_permission(request, order):
-            raise Http404(_("There is no such order, or it is outside your area."))
-        if request.method != "POST":
-            return HttpResponse(status=405, headers={"Allow": "POST"})
-        outcome = order_actions.run(action, order, request)
-        level = messages.SUCCESS if outcome.is_done else messages.ERROR
-        messages.add_message(request, level, outcome.text)
-        return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order.pk]))
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Our own books: Django's log knows nothing of orders."""
+        return order_page.history(self, request, order_page.found(self, request, object_id))
 
 
 def found_by(term: str) -> Iterable[int]:
@@ -172,87 +140,6 @@ def marks_of(order: Order) -> list[Any]:
     return marks
 
 
-def page_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
-    """Everything the order's page shows."""
-    answer = judged(order, at)
-    trace = explain(order, at, answer)
-    facts = list(OrderFact.objects.timeline(order).select_related("reference").distinct())
-    events = list(OrderEvent.objects.filter(order=order).select_related("actor").order_by("-id")[:100])
-    by_id = {fact.pk: fact for fact in facts}
-    actions = order_actions.offered(order, request)
-    return {
-        "title": order.number,
-        "order": order,
-        "trace": trace,
-        "stage_why": next((one for one in trace["why"] if one["what"] == "stage"), None),
-        "turn": access.role_label(STAGE_ROWS[Stage(order.stage)].owner) if order.is_open else "",
-        "marks": marks_of(order),
-        "step_rows": [
-            {"step": row, "owner": access.role_label(row.owner), "undo": actions["undo"].get(row.step)}
-            for row in order.steps.select_related("done_by").order_by("opened_at", "id")
-        ],
-        "lines": order.lines.order_by("sku"),
-        "parcels": order.parcels.order_by("waybill"),
-        "hold_rows": [
-            {"hold": hold, "lift": actions["lift"].get(hold.name)} for hold in order.holds.order_by("set_at")
-        ],
-        "conflicts": [
-            {**one, "winner": by_id.get(one["winner"]), "loser": by_id.get(one["loser"])}
-            for one in trace["conflicts"]
-        ],
-        "timeline": [_timeline_row(fact, answer, trace) for fact in reversed(facts)],
-        "events": [in_words(event) for event in events],
-        "references": ExternalReference.objects.filter(links__order=order).order_by("kind", "value"),
-        "todos": Todo.objects.filter(order=order, done_at=None).order_by("due_at", "id"),
-        "actions": actions,
-        "panels": _panels(order, request),
-        "at": at,
-        "is_provisional": is_provisional_until(order, at),
-    }
-
-
-def is_provisional_until(order: Order, at: datetime) -> bool:
-    """Whether a deadline shown runs through days whose holidays are not published."""
-    deadlines = [moment for moment in (order.step_due_at, order.stalls_at) if moment is not None]
-    return bool(deadlines) and is_provisional(at, max(deadlines), Calendars().of(order.warehouse_id))
-
-
-DECIDED = {
-    "stage": gettext_lazy("stage"),
-    "payment": gettext_lazy("payment"),
-    "invoice": gettext_lazy("invoice"),
-    "intent": gettext_lazy("intent"),
-    "stock": gettext_lazy("stock lock"),
-}
-
-
-def decided(what: str) -> str:
-    """What a fact decides, in words: an axis, or the state of a parcel."""
-    if what.startswith("parcel:"):
-        return _("state of parcel %(waybill)s") % {"waybill": what.removeprefix("parcel:")}
-    return str(DECIDED.get(what, what))
-
-
-def _timeline_row(fact: OrderFact, answer: Derivation, trace: dict[str, Any]) -> dict[str, Any]:
-    decides = [decided(one["what"]) for one in trace["why"] if fact.pk in one["facts"]]
-    return {
-        "fact": fact,
-        "label": FACT_KINDS[fact.kind].label,
-        "decides": decides,
-        "lines": fact.data.get("lines"),
-    }
-
-
-def _panels(order: Order, request: HttpRequest) -> list[dict[str, Any]]:
-    """Panels that other rooms add. A panel that fails is named and does not take the page down."""
-    found = []
-    for dotted in settings.ORDER_PANELS:
-        panel = import_string(dotted)(order, request)
-        if panel is not None:
-            found.append(panel)
-    return found
-
-
 @admin.register(Todo)
 class TodoAdmin(ScopedAdmin):
     """What is waiting for whom."""
@@ -267,7 +154,7 @@ class TodoAdmin(ScopedAdmin):
         "n_times",
         "done_at",
     )
-    list_filter = (("done_at", admin.EmptyFieldListFilter), "kind", "owner")
+    list_filter = (ForMe, ("done_at", admin.EmptyFieldListFilter), "kind", "owner")
     list_select_related = ("order", "person")
     ordering = ("due_at", "id")
     fields = (

@@ -181,12 +181,26 @@ def is_decision(fact: FactRow) -> bool:
     return fact.source == PERSON[0] and fact.key.startswith(f"{DECISION}:")
 
 
-def standing_decisions(facts: Iterable[FactRow]) -> dict[str, list[FactRow]]:
-    """What people have decided about conflicts and not taken back, by the key of the decision."""
+def standing_actions(facts: Iterable[FactRow]) -> dict[str, list[FactRow]]:
+    """The light actions of people that nobody has taken back, by their keys, in order of time."""
     ordered = sorted(facts, key=in_time)
     gone = taken_back(ordered)
     found: dict[str, list[FactRow]] = {}
     for fact in ordered:
-        if is_decision(fact) and not is_named(fact, gone):
+        action = fact.key.partition(":")[0]
+        if fact.source == PERSON[0] and action in LIGHT and not is_named(fact, gone):
             found.setdefault(action_key(fact.key), []).append(fact)
     return found
+
+
+def standing_decisions(facts: Iterable[FactRow]) -> dict[str, list[FactRow]]:
+    """What people have decided about conflicts and not taken back, by the key of the decision."""
+    return {key: said for key, said in standing_actions(facts).items() if is_decision(said[0])}
+
+
+def is_undoable(facts: Sequence[FactRow], user: User, at: datetime) -> bool:
+    """Whether take_back would let this person take the action back now."""
+    if is_decision(facts[0]):
+        return user.has_perm(MAY)
+    is_in_time = at - facts[0].received_at <= settings.UNDO_WINDOW
+    return is_in_time and (facts[0].actor == user.pk or user.has_perm(MAY_FOR_OTHERS))

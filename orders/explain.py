@@ -82,8 +82,13 @@ def explain(order: Order, at: datetime, answer: Derivation | None = None) -> dic
     }
 
 
+def labels_of(name: str) -> Mapping[str, StrOrPromise]:
+    """The words for the values of an axis, or of a parcel's state ("parcel:…")."""
+    return dict(ParcelState.choices) if name.startswith("parcel:") else _LABELS.get(name, {})
+
+
 def _why(name: str, why: Why) -> dict[str, Any]:
-    labels = dict(ParcelState.choices) if name.startswith("parcel:") else _LABELS.get(name, {})
+    labels = labels_of(name)
     return {
         "what": name,
         "value": why.value,

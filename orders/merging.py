@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -87,11 +88,52 @@ def split(order_id: int, lines: Mapping[str, Decimal], *, actor: User, reason: s
     return Order.objects.get(pk=new.pk)
 
 
-def _taken(actor: User, order_ids: Sequence[int]) -> list[Order]:
-    """The orders, the oldest first, with all their names and their rows locked."""
+@dataclass(frozen=True, slots=True)
+class MergeOutlook:
+    """What a merge would make: which order stays, which are closed, and the lines it would have in all."""
+
+    kept: Order
+    absorbed: list[Order]
+    lines: list[dict[str, Any]]
+
+
+def foresee_merge(order_ids: Sequence[int], *, actor: User) -> MergeOutlook:
+    """What merge would do with these orders as they are now; writes nothing. Raises JoinRefused or NotAllowed."""
+    check_allowed(actor, MAY)
+    orders = _oldest_first(_seen(actor, order_ids))
+    if len(orders) < 2:
+        raise JoinRefused("too_few", _("Choose at least two different orders to merge."))
+    _check_alike(orders)
+    for order in orders:
+        _check_untouched(order)
+    return MergeOutlook(orders[0], orders[1:], _lines_in_all(orders))
+
+
+def foresee_split(
+    order_id: int, lines: Mapping[str, Decimal], *, actor: User
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(what would stay, what would go); writes nothing. Raises JoinRefused or NotAllowed."""
+    check_allowed(actor, MAY)
+    order = _seen(actor, [order_id])[0]
+    _check_untouched(order)
+    return _divided(order, lines)
+
+
+def _seen(actor: User, order_ids: Sequence[int]) -> list[Order]:
+    """The orders, if this person may see all of them."""
     visible = list(Order.objects.visible_to(actor).filter(pk__in=set(order_ids)))
     if len(visible) != len(set(order_ids)) or not visible:
         raise NotAllowed("not_found", _("One of these orders is not among those you may see."))
+    return visible
+
+
+def _oldest_first(orders: Iterable[Order]) -> list[Order]:
+    return sorted(orders, key=lambda order: (order.placed_at or order.created_at, order.pk))
+
+
+def _taken(actor: User, order_ids: Sequence[int]) -> list[Order]:
+    """The orders, the oldest first, with all their names and their rows locked."""
+    visible = _seen(actor, order_ids)
     names = ExternalReference.objects.filter(links__order__in=visible).values_list(
         "connection", "kind", "value"
     )
@@ -102,8 +144,9 @@ def _taken(actor: User, order_ids: Sequence[int]) -> list[Order]:
             *(ReferenceKey("", NUMBER, order.number) for order in visible),
         ]
     )
-    orders = Order.objects.select_for_update().filter(pk__in=[order.pk for order in visible]).order_by("pk")
-    return sorted(orders, key=lambda order: (order.placed_at or order.created_at, order.pk))
+    return _oldest_first(
+        Order.objects.select_for_update().filter(pk__in=[order.pk for order in visible]).order_by("pk")
+    )
 
 
 def _check_alike(orders: Sequence[Order]) -> None:

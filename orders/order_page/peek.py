@@ -1,0 +1,45 @@
+"""The order at a glance, for the board: where it stands, why, what was said last, the steps, and where to go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.timezone import now
+
+from orders import order_actions
+from orders.board.columns import chips_of
+from orders.models import Order
+from orders.order_page.page import here
+from orders.order_page.reading import read
+from orders.order_page.sources import disagreements
+from orders.order_page.steps_bar import Cell
+from orders.order_page.timeline import timeline
+from orders.stages import Step
+
+LAST_FACTS = 5
+
+
+def render_peek(order: Order, request: HttpRequest) -> str:
+    """A fragment of HTML. The caller has checked that this person may see the order."""
+    return render_to_string("orders/order/peek.html", peek_of(order, request), request=request)
+
+
+def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
+    at = now()
+    reading = read(order, request.user, at)
+    rows = {row.step: row for row in order.steps.select_related("done_by")}
+    sequence = [Step(step) for group in reading.precedence.steps for step in group]
+    return {
+        "order": order,
+        "at": at,
+        "chips": chips_of(order, at)[1:],
+        "stage_why": next((one for one in reading.trace["why"] if one["what"] == "stage"), None),
+        "trace": reading.trace,
+        "conflicts": disagreements(reading),
+        "cells": [Cell.of(step, rows.get(step)) for step in sequence],
+        "entries": timeline(reading).entries[:LAST_FACTS],
+        "actions": order_actions.named_for(request.user, rows.values()),
+        "here": here(order, request),
+    }
