@@ -85,6 +85,7 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
 PAGES: tuple[str, ...] = (
     "orders.board.pages.urls",
     "orderhub.live.pages",
+    "orderhub.today.pages",
     "orderhub.template.pages",
     "orderhub.wizard.pages",
 )
@@ -136,6 +137,11 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             return HttpResponse(status=405, headers={"Allow": "POST"})
         logout(request)
         return redirect("admin:login")
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from orderhub import today
+
+        return today.index(request, self)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)

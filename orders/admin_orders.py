@@ -154,6 +154,7 @@ class TodoAdmin(ScopedAdmin):
         "n_times",
         "done_at",
     )
+    lookups = ("for",)
     list_filter = (ForMe, ("done_at", admin.EmptyFieldListFilter), "kind", "owner")
     list_select_related = ("order", "person")
     ordering = ("due_at", "id")

@@ -1,0 +1,136 @@
+"""The last 24 hours, hour by hour: orders that came in, to-dos that were opened, to-dos that were closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.models import Count, QuerySet, Value
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrOrPromise
+
+from orders.models import Order, Todo
+from orders.people import visible
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
+N_HOURS = 24
+HEIGHT = 24
+SEES_TODOS = "orders.view_todo"
+
+
+class Hour(models.Func):
+    """ "2026-11-22 19" in UTC. Truncating by the database's own function: on SQLite Django would call Python for each row."""
+
+    output_field = models.CharField()
+    template = "SUBSTR(%(expressions)s, 1, 13)"
+
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
+    ) -> tuple[str, Any]:
+        return self.as_sql(
+            compiler, connection, template="TO_CHAR(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One hour of one row: its number, the list it opens, and where the bar of the drawing stands."""
+
+    starts_at: datetime
+    n: int
+    url: str
+    x: int
+    y: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of happening over the day."""
+
+    key: str
+    label: StrOrPromise
+    n: int
+    url: str
+    bars: list[Bar]
+
+    @property
+    def busiest(self) -> Bar:
+        return max(self.bars, key=lambda bar: bar.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The lines, and the hours as rows of a table: each hour with its numbers in the order of the lines."""
+
+    lines: list[Line]
+
+    @property
+    def hours(self) -> list[tuple[datetime, list[Bar]]]:
+        rows = list(zip(*(line.bars for line in self.lines), strict=True))
+        return [(bars[0].starts_at, list(bars)) for bars in reversed(rows)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    key: str
+    label: StrOrPromise
+    rows: QuerySet[Any]
+    column: str
+    changelist: str
+
+    def grouped(self, since: datetime) -> QuerySet[Any, Any]:
+        found: QuerySet[Any, Any] = (
+            self.rows.filter(**{f"{self.column}__gte": since})
+            .order_by()
+            .values_list(Value(self.key), Hour(self.column))
+            .annotate(n=Count("pk"))
+        )
+        return found
+
+    def url(self, since: datetime, until: datetime | None = None) -> str:
+        given = {f"{self.column}__gte": since.isoformat()}
+        if until is not None:
+            given[f"{self.column}__lt"] = until.isoformat()
+        return f"{reverse(self.changelist)}?{urlencode(given)}"
+
+
+def read(user: User, at: datetime) -> Day:
+    """One statement. The hour that has just begun is the last one."""
+    first = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=N_HOURS - 1)
+    hours = [first + timedelta(hours=number) for number in range(N_HOURS)]
+    kinds = _kinds(user)
+    queries = [kind.grouped(first) for kind in kinds]
+    found = {(key, hour): n for key, hour, n in queries[0].union(*queries[1:], all=True)}
+    return Day([_line(kind, hours, found) for kind in kinds])
+
+
+def _kinds(user: User) -> list[_Kind]:
+    orders = visible(Order.objects.all(), user)
+    kinds = [_Kind("orders", _("Orders"), orders, "created_at", "admin:orders_order_changelist")]
+    if user.has_perm(SEES_TODOS):
+        todos = visible(Todo.objects.all(), user)
+        kinds += [
+            _Kind("opened", _("To-dos opened"), todos, "opened_at", "admin:orders_todo_changelist"),
+            _Kind("solved", _("To-dos solved"), todos, "done_at", "admin:orders_todo_changelist"),
+        ]
+    return kinds
+
+
+def _line(kind: _Kind, hours: list[datetime], found: dict[tuple[str, str], int]) -> Line:
+    numbers = [found.get((kind.key, f"{hour:%Y-%m-%d %H}"), 0) for hour in hours]
+    most = max(numbers) or 1
+    bars = []
+    for number, (hour, n) in enumerate(zip(hours, numbers, strict=True)):
+        height = -(-n * HEIGHT // most)
+        url = kind.url(hour, hour + timedelta(hours=1)) if n else ""
+        bars.append(Bar(hour, n, url, number * 5, HEIGHT - height, height))
+    return Line(kind.key, kind.label, sum(numbers), kind.url(hours[0]), bars)

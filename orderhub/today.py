@@ -1,0 +1,372 @@
+"""Today: what needs this person now, whether the data is true, whether the house keeps its times.
+
+Every number is counted by the definition of the list that it opens, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib.auth.models import User
+from django.core.exceptions import EmptyResultSet, PermissionDenied
+from django.core.paginator import Paginator
+from django.db import connection
+from django.db.models import Count, F, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django_stubs_ext import StrOrPromise
+
+from integrations.models import InboundMessage
+from orderhub import health_of_sources, last_day, live, wizard
+from orderhub.refusals import permission_label
+from orders import mine
+from orders.access import ROLES
+from orders.audit import AuditEntry
+from orders.board import counting
+from orders.board.filters import Looking, stages_of
+from orders.board.query import BoardQuery
+from orders.models import Order, OrderStep, Todo
+from orders.people import visible
+from orders.stages import STEP_ROWS, Step, StepState
+
+if TYPE_CHECKING:
+    from django.contrib.admin import AdminSite
+
+SEES_ORDERS = live.MAY
+SEES_TODOS = "orders.view_todo"
+SEES_MESSAGES = "integrations.view_inboundmessage"
+# A count that reads rows of the past ends here and says so.
+MOST_COUNTED = 10_000
+WINDOW = timedelta(days=30)
+N_ACTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number that wants something of the reader, and the list it opens."""
+
+    key: str
+    label: StrOrPromise
+    # What kind of trouble: a meaning of the chips.
+    meaning: str
+    url: str
+    n: int = 0
+    is_exact: bool = True
+
+    @property
+    def looks(self) -> str:
+        return self.meaning if self.n else "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So many of so many, over a window. Nothing to measure: no percentage."""
+
+    key: str
+    label: StrOrPromise
+    means: StrOrPromise
+    n_kept: int
+    n: int
+    window: str
+    # The list of those that were not kept.
+    url: str = ""
+    unmeasured: StrOrPromise = ""
+    # Sources that have fallen silent, so that the number may be older than it looks.
+    doubts: Sequence[str] = ()
+
+    @property
+    def percent(self) -> str:
+        """Rounded down: 99.98 % is not 100 %."""
+        return f"{1000 * self.n_kept // self.n / 10:.1f}%" if self.n else ""
+
+    @property
+    def n_missed(self) -> int:
+        return self.n - self.n_kept
+
+
+@dataclass(frozen=True, slots=True)
+class StepLoad:
+    """One of the four steps: how many orders wait there, and since when the first of them."""
+
+    step: Step
+    n: int
+    oldest_since: datetime | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who looks, with what decides what they are shown. Roles are read once."""
+
+    user: User
+    roles: tuple[str, ...]
+    at: datetime
+
+    @classmethod
+    def of(cls, request: HttpRequest, at: datetime) -> Person:
+        user = cast(User, request.user)
+        return cls(user, tuple(user.groups.values_list("name", flat=True)), at)
+
+    def may(self, permission: str) -> bool:
+        return self.user.has_perm(permission)
+
+    @property
+    def steps(self) -> list[Step]:
+        return [step for step, row in STEP_ROWS.items() if row.owner in self.roles]
+
+    @property
+    def part(self) -> dict[str, list[str]]:
+        """The board's filters that leave this person's work; {} for whoever answers for everything."""
+        if self.user.is_superuser or self.may("orders.see_all_orders") or "supervisor" in self.roles:
+            return {}
+        if self.steps == [Step.INVOICE]:
+            # Invoicing goes on beside the order's way: no stage says that it is finance's turn.
+            return {"step": [Step.INVOICE.value]}
+        mine = [role for role in self.roles if stages_of(role)]
+        return {"turn": mine} if mine else {}
+
+
+@dataclass(slots=True)
+class Today:
+    """Everything on the page, read at one moment."""
+
+    person: Person
+    tiles: list[Tile] = field(default_factory=list)
+    shares: list[Share] = field(default_factory=list)
+    funnel: list[StepLoad] = field(default_factory=list)
+    sources: list[health_of_sources.Source] = field(default_factory=list)
+    day: last_day.Day | None = None
+    actions: list[AuditEntry] = field(default_factory=list)
+    checklist: list[dict[str, str]] = field(default_factory=list)
+    has_orders: bool = True
+    n_open: int = 0
+
+    @property
+    def is_first_use(self) -> bool:
+        return not self.has_orders
+
+
+def index(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """The page; with X-Fragment: 1 only its changing part, for the script that keeps the numbers fresh."""
+    # Before anything is read: what changes from here on is told by the feed.
+    cursor = live.head()
+    person = Person.of(request, now())
+    context = {"today": read(person), "live_cursor": cursor, "looking_at": person.at, **_refusal(person)}
+    if request.headers.get("X-Fragment") == "1":
+        return TemplateResponse(request, "hub/today_body.html", context)
+    whole = {**site.each_context(request), "title": site.index_title, **context}
+    return TemplateResponse(request, "hub/today.html", whole)
+
+
+def _refusal(person: Person) -> dict[str, Any]:
+    if person.may(SEES_ORDERS):
+        return {}
+    return {
+        "permission": permission_label(SEES_ORDERS),
+        "roles": [row.label for row in ROLES.values() if SEES_ORDERS in row.may],
+    }
+
+
+def read(person: Person) -> Today:
+    """Every number of the page. Each statement is bounded by the open orders, by a day, or by MOST_COUNTED rows."""
+    found = Today(person)
+    found.sources = health_of_sources.read(person.user, person.at)
+    found.actions = list(AuditEntry.objects.filter(actor=person.user.pk).order_by("-at")[:N_ACTIONS])
+    if person.may(SEES_ORDERS):
+        _read_orders(found)
+    else:
+        found.tiles = _counted_tiles(person, _few_counts(person))
+    return found
+
+
+def _read_orders(found: Today) -> None:
+    person = found.person
+    looking = Looking(person.user, person.at)
+    queries = {key: query for key, _label, _meaning, query in board_tiles(person)}
+    numbers = counting.numbers(
+        BoardQuery(), looking, {**queries, "old": BoardQuery(filters={"updated": ["o48"]})}, with_steps=True
+    )
+    counts = _few_counts(person)
+    found.has_orders = bool(counts["any"])
+    found.n_open = numbers.total.n
+    found.tiles = [
+        *_counted_tiles(person, counts),
+        *(
+            Tile(key, label, meaning, query.url(), numbers.views[key])
+            for key, label, meaning, query in board_tiles(person)
+        ),
+    ]
+    found.funnel = [_load(step, numbers.steps[step.value]) for step in Step]
+    doubts = [source.label for source in found.sources if source.is_doubtful]
+    found.shares = [steps_on_time(person, doubts), freshness(numbers, doubts)]
+    found.day = last_day.read(person.user, person.at)
+    found.checklist = [] if found.has_orders else wizard.remaining(person.user)
+
+
+def board_tiles(person: Person) -> list[tuple[str, StrOrPromise, str, BoardQuery]]:
+    """The tiles that open the board: their key, label, meaning and list. Steps of one's own come first."""
+    steps = [
+        (f"step_{step.value}", step.label, "info", BoardQuery(filters={"step": [step.value]}))
+        for step in person.steps
+    ]
+    return [
+        *steps,
+        *((key, label, meaning, BoardQuery(filters=given)) for key, label, meaning, given in _needs(person)),
+    ]
+
+
+def _needs(person: Person) -> list[tuple[str, StrOrPromise, str, dict[str, list[str]]]]:
+    part = person.part
+    found: list[tuple[str, StrOrPromise, str, dict[str, list[str]]]] = [
+        ("late", gettext_lazy("Late"), "danger", {"need": ["late"], **part}),
+        ("risk", gettext_lazy("Late or at risk"), "warn", {"need": ["risk"], **part}),
+        ("stuck", gettext_lazy("Stuck"), "danger", {"stuck": ["1"], **part}),
+        ("conflict", gettext_lazy("Sources disagree"), "warn", {"conflict": ["1"], **part}),
+        ("short", gettext_lazy("Stock short"), "danger", {"short": ["1"], **part}),
+    ]
+    if not part:
+        found += [
+            ("unknown", gettext_lazy("Unknown status"), "warn", {"unknown": ["1"]}),
+            ("aside", gettext_lazy("Set aside"), "danger", {"aside": ["1"]}),
+        ]
+    return found
+
+
+def _few_counts(person: Person) -> dict[str, int]:
+    wanted: dict[str, QuerySet[Any]] = {"any": Order.objects.all()[:1]}
+    if person.may(SEES_TODOS):
+        wanted["todos"] = my_todos(person)[: MOST_COUNTED + 1]
+    if person.may(SEES_MESSAGES):
+        wanted["failed"] = failed_messages(person)[: MOST_COUNTED + 1]
+    return counts(wanted)
+
+
+def my_todos(person: Person) -> QuerySet[Any]:
+    rows = visible(Todo.objects.filter(done_at__isnull=True), person.user)
+    return rows.filter(mine.is_mine(person.user.pk, person.roles))
+
+
+def failed_messages(person: Person) -> QuerySet[Any]:
+    return visible(InboundMessage.objects.filter(state=InboundMessage.State.FAILED), person.user)
+
+
+def _counted_tiles(person: Person, found: Mapping[str, int]) -> list[Tile]:
+    """Those that open a list of records, for whoever may see these records."""
+    tiles = []
+    if "todos" in found:
+        query = urlencode({mine.PARAMETER: "me", "done_at__isempty": "1"})
+        url = f"{reverse('admin:orders_todo_changelist')}?{query}"
+        tiles.append(_bounded("todos", gettext_lazy("To-dos for you"), "gate", url, found["todos"]))
+    if "failed" in found:
+        url = f"{reverse('admin:integrations_inboundmessage_changelist')}?{urlencode({'state__exact': 'failed'})}"
+        tiles.append(_bounded("failed", gettext_lazy("Failed messages"), "danger", url, found["failed"]))
+    return tiles
+
+
+def _bounded(key: str, label: StrOrPromise, meaning: str, url: str, n: int) -> Tile:
+    return Tile(key, label, meaning, url, min(n, MOST_COUNTED), is_exact=n <= MOST_COUNTED)
+
+
+def counts(wanted: Mapping[str, QuerySet[Any]]) -> dict[str, int]:
+    """How many rows each of these has, in one statement."""
+    parts: dict[str, str] = {}
+    params: list[Any] = []
+    for name, rows in wanted.items():
+        try:
+            statement, given = rows.values("pk").query.sql_with_params()
+        except EmptyResultSet:
+            # The scope covers nothing: there is no statement that says so.
+            continue
+        parts[name] = f"(SELECT COUNT(*) FROM ({statement}) AS counted)"  # noqa: S608 - made by the query itself
+        params += given
+    found = dict.fromkeys(wanted, 0)
+    if parts:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {', '.join(parts.values())}", params)
+            found |= zip(parts, cursor.fetchone(), strict=True)
+    return found
+
+
+def _load(step: Step, found: counting.Load) -> StepLoad:
+    return StepLoad(step, found.n, found.oldest_since, BoardQuery(filters={"step": [step.value]}).url())
+
+
+def steps_on_time(person: Person, doubts: Sequence[str]) -> Share:
+    """Of the steps that were done in the window: how many before they were due. Among the newest MOST_COUNTED of the house."""
+    since = person.at - WINDOW
+    counted = finished_steps(person)
+    found = counted.aggregate(n=Count("pk"), kept=Count("pk", filter=Q(done_at__lte=F("due_at"))))
+    return Share(
+        key="steps",
+        label=gettext_lazy("Steps on time"),
+        means=gettext_lazy(
+            "Steps that were done before they were due, of all steps done that had a due time."
+        ),
+        n_kept=found["kept"],
+        n=found["n"],
+        window=_("last %(n)s days") % {"n": (person.at - since).days},
+        url=reverse("admin:today_steps"),
+        unmeasured=gettext_lazy("Not measurable yet: no step with a due time was done in the last 30 days."),
+        doubts=doubts,
+    )
+
+
+def finished_steps(person: Person) -> QuerySet[Any]:
+    """The steps that the share counts."""
+    newest = (
+        OrderStep.objects.filter(
+            done_at__gte=person.at - WINDOW,
+            due_at__isnull=False,
+            state__in=[StepState.DONE, StepState.OVERTAKEN],
+        )
+        .order_by("-done_at")
+        .values("pk")[:MOST_COUNTED]
+    )
+    return visible(OrderStep.objects.filter(pk__in=newest), person.user)
+
+
+def freshness(numbers: counting.Numbers, doubts: Sequence[str]) -> Share:
+    """Of the open orders: how many were heard of within two days."""
+    n_open = numbers.total.n
+    return Share(
+        key="fresh",
+        label=gettext_lazy("Status freshness"),
+        means=gettext_lazy("Open orders with news within 48 hours, of all open orders."),
+        n_kept=n_open - numbers.views["old"],
+        n=n_open,
+        window=_("now"),
+        url=BoardQuery(filters={"updated": ["o48"]}).url(),
+        unmeasured=gettext_lazy("Not measurable yet: there are no open orders."),
+        doubts=doubts,
+    )
+
+
+def pages(site: AdminSite) -> list[URLPattern]:
+    """/admin/today/steps/: the evidence behind “Steps on time”."""
+    return [
+        path("today/steps/", site.admin_view(lambda request: late_steps(request, site)), name="today_steps")
+    ]
+
+
+def late_steps(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """The steps that were done late, of those that the share counts, newest first."""
+    if not request.user.has_perm(SEES_ORDERS):
+        raise PermissionDenied(SEES_ORDERS)
+    person = Person.of(request, now())
+    late = finished_steps(person).filter(done_at__gt=F("due_at")).select_related("order", "done_by")
+    page = Paginator(late.order_by("-done_at", "pk"), 50).get_page(request.GET.get("page"))
+    context = {
+        **site.each_context(request),
+        "title": _("Steps that were done late"),
+        "page": page,
+        "rows": [(step, step.done_at - step.due_at) for step in page],
+    }
+    return TemplateResponse(request, "hub/today_steps.html", context)
