@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
 
 from integrations.api import Facts, Orders, nothing_here
 from integrations.views import Webhook
@@ -11,6 +11,11 @@ urlpatterns = [
     path("api/v1/orders/", Orders.as_view(), name="api-orders"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
+    path(
+        "api/v1/redoc/",
+        SpectacularRedocView.as_view(url_name="api-schema", template_name="integrations/redoc.html"),
+        name="api-redoc",
+    ),
     path("", include("orders.urls")),
     path("hooks/<str:slug>/", Webhook.as_view(), name="webhook"),
     re_path(r"^api/(?P<rest>.*)$", nothing_here),

@@ -37,6 +37,7 @@ CSRF_TRUSTED_ORIGINS = env.words("ORDERHUB_ORIGINS")
 
 INSTALLED_APPS = [
     "orderhub",
+    "promises",
     "integrations",
     "orders",
     "unfold.apps.BasicAppConfig",
@@ -220,6 +221,13 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
+    # No badge from a server that checks schemas for strangers. Outside the demo the page only reads: one click on it
+    # must not report anything about a real order.
+    "SWAGGER_UI_SETTINGS": {
+        "deepLinking": True,
+        "validatorUrl": None,
+        "supportedSubmitMethods": ["get", "post"] if DEMO else ["get"],
+    },
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {"StepEnum": "orders.stages.Step"},

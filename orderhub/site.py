@@ -88,6 +88,7 @@ PAGES: tuple[str, ...] = (
     "orderhub.today.pages",
     "orderhub.template.pages",
     "orderhub.wizard.pages",
+    "integrations.developer.pages",
 )
 
 

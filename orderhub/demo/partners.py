@@ -30,10 +30,9 @@ def introduce(file: Path) -> bool:
     """
     known = _read(file)
     with transaction.atomic():
-        partners = {
-            row.slug: _partner(row) for row in Connection.objects.filter(is_demo=True).select_related("shop")
-        }
-        partners.pop(READER, None)
+        # The seller's own only: a connection that somebody has made in the demo is no partner of ours.
+        rows = Connection.objects.filter(is_demo=True, slug__in=catalogue.ROLE_OF).select_related("shop")
+        partners = {row.slug: _partner(row) for row in rows}
         token = known.get("token", "")
         if not _is_good(token):
             token = _new_token()

@@ -74,6 +74,7 @@ CSRF_EXEMPT = {
     "api/v1/orders/<str:number>/",
     "api/v1/schema/",
     "api/v1/docs/",
+    "api/v1/redoc/",
     "hooks/<str:slug>/",
 }
 # A reader leaves these behind: its session, its token's last use, and the looks that are meant to be recorded.
