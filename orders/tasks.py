@@ -23,6 +23,7 @@ TASKS = {
     "dispatch": "orders.tasks.dispatch_events",
     "imports": "integrations.tasks.run_imports",
     "rejudge": "orders.tasks.rejudge",
+    "bulk": "orders.board.bulk_runs.work",
     "beat": "orders.tasks.beat",
 }
 

@@ -13,9 +13,11 @@ from django.utils.translation import gettext_lazy
 from django_stubs_ext import StrOrPromise
 
 from orders.access import role_label
-from orders.board.filters import RISK_WITHIN, WAITING_STAGES
+from orders.board.filters import RISK_WITHIN
+from orders.board.ordering import DEFAULT_SORT, Sort
 from orders.models import Order, OrderEvent
-from orders.stages import STAGE_ROWS, Stage, Step
+from orders.stages import STAGE_ROWS, Stage
+from orders.templatetags.hub import provenance_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,6 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a cell's value came from: whose report, when it was fetched, when it happened."""
-
-    name: str
-    fetched_at: datetime | None
-    occurred_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One order as the board shows it."""
 
@@ -84,7 +77,10 @@ class Row:
     due: Due | None
     turn: str
     person: str
-    source: Source
+    # Where the cells came from: those the shop told, the deadlines, and those that the last report decided.
+    tips: dict[str, str]
+    # Where the row stands in the list's sequence: another mark after a change means that it would move.
+    mark: str = ""
 
     @property
     def customer(self) -> str:
@@ -137,14 +133,8 @@ def _is_over(moment: datetime | None, at: datetime, early: timedelta = timedelta
 
 
 def chips_of(order: Order, at: datetime) -> list[Chip]:
-    """The stage first, then everything that makes the order special, the worst before the rest."""
-    return [_stage_chip(order), *_deadline_chips(order, at), *_defect_chips(order), *_other_chips(order)]
-
-
-def _stage_chip(order: Order) -> Chip:
-    if not order.is_open:
-        return Chip("neutral", order.get_stage_display())
-    return Chip("stale" if order.stage in WAITING_STAGES else "info", order.get_stage_display())
+    """Everything that makes the order special, beside its stage; the worst before the rest."""
+    return [*_deadline_chips(order, at), *_defect_chips(order), *_other_chips(order)]
 
 
 def _deadline_chips(order: Order, at: datetime) -> list[Chip]:
@@ -188,22 +178,27 @@ def _other_chips(order: Order) -> list[Chip]:
     return found
 
 
-def rows_of(orders: Iterable[Order], at: datetime) -> list[Row]:
+def rows_of(orders: Iterable[Order], at: datetime, sort: Sort = DEFAULT_SORT) -> list[Row]:
     """The rows of these orders, which were read by shown()."""
-    return [_row(order, at) for order in orders]
+    return [_row(order, at, sort) for order in orders]
 
 
-def _row(order: Any, at: datetime) -> Row:
-    source = Source(order.moved_by or "", order.settled_through, order.moved_at or order.last_fact_at)
+def _row(order: Any, at: datetime, sort: Sort) -> Row:
     return Row(
         order=order,
         chips=chips_of(order, at),
         due=due_of(order, at) if order.is_open else None,
         turn=str(role_label(STAGE_ROWS[Stage(order.stage)].owner)) if order.is_open else "",
         person=order.assignee.get_full_name() or order.assignee.get_username() if order.assignee else "",
-        source=source,
+        tips=_tips(order),
+        mark=sort.mark(order) if order.is_open else "",
     )
 
 
-def step_label(order: Order) -> str:
-    return str(Step(order.next_step).label) if order.next_step else ""
+def _tips(order: Any) -> dict[str, str]:
+    source = order.moved_by or order.shop.name
+    return {
+        "number": provenance_words(order.shop.name, order.created_at, order.placed_at),
+        "due": provenance_words(_("orderhub, working calendar"), order.settled_through, None),
+        "status": provenance_words(source, order.settled_through, order.moved_at or order.last_fact_at),
+    }

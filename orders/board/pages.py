@@ -1,4 +1,4 @@
-"""The board's pages under /admin/board/: the list, its rows for live patches, the peek; who may see them, and how."""
+"""The board's pages under /admin/board/: the list as table or kanban, its rows for live patches, the filters, the peek."""
 
 from __future__ import annotations
 
@@ -10,33 +10,59 @@ from django.contrib.admin import AdminSite
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.template.loader import render_to_string
+from django.template.loader import get_template
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from orders.board import counting
-from orders.board.columns import COLUMNS, Row, rows_of, shown
-from orders.board.filters import FILTERS, Filter, Looking
+from orders.access import ROLES
+from orders.board import bulk_actions, counting, kanban
+from orders.board.columns import COLUMNS, rows_of, shown
+from orders.board.filters import FILTERS, YES, Filter, Looking
 from orders.board.ordering import SORTS, BadCursor, Page
 from orders.board.query import BoardQuery, read
-from orders.board.search import SHOWN, Found, find, find_substring
-from orders.board.views import Desk
+from orders.board.search import SHOWN, find, find_substring
+from orders.board.views import MAY_SHARE, Desk
 from orders.byhand import who_may
-from orders.desk import Density
-from orders.journal import in_words
-from orders.models import Order, OrderEvent, OrderFact
+from orders.desk import Density, SavedView
+from orders.models import Order, OrderFact
 from orders.people import visible
-from orders.stages import FACT_KINDS
+from orders.stages import FACT_KINDS, Step
+from orders.states import forced
 
-MAY_SEE = "orders.view_order"
+MAY_SEE, MAY_EXPORT = "orders.view_order", "orders.export_order"
 PAGE_SIZE = 50
-# One poll may ask for as many rows as a page shows, and no more.
+# One poll may ask for as many rows as a page shows and some more, and no more than that.
 MOST_ROWS = 100
+# Filters that stand beside the button of all filters.
+QUICK = ("shop", "stage", "warehouse", "stars", "updated")
+TEXTS = {
+    "board_changed": gettext_lazy("%(n)s changed – refresh (R)"),
+    "board_selected": gettext_lazy("%(n)s selected"),
+    "board_gone": gettext_lazy("This order is no longer in the list."),
+    "key_next": gettext_lazy("Next row"),
+    "key_before": gettext_lazy("Row before"),
+    "key_select": gettext_lazy("Select the row"),
+    "key_range": gettext_lazy("Select up to this row"),
+    "key_open": gettext_lazy("Open the order"),
+    "key_new_tab": gettext_lazy("Open the order in a new tab"),
+    "key_act": gettext_lazy("Act on the selected orders"),
+    "key_assign": gettext_lazy("Reassign"),
+    "key_snooze": gettext_lazy("Put on hold until"),
+    "key_menu": gettext_lazy("Menu of the row"),
+    "key_note": gettext_lazy("Write a note"),
+    "key_peek": gettext_lazy("Look at the timeline"),
+    "key_refresh": gettext_lazy("Refresh the list"),
+    "key_undo_bulk": gettext_lazy("Undo the last action over many orders"),
+    "board_failed": gettext_lazy("The board did not answer. What you see is kept; try again in a moment."),
+}
 
 
 def urls(site: AdminSite) -> list[URLPattern]:
+    from orders.board import acts
+
     def page(address: str, view: Any, name: str) -> URLPattern:
         return path(
             address, site.admin_view(lambda request, **given: view(request, site, **given)), name=name
@@ -45,17 +71,23 @@ def urls(site: AdminSite) -> list[URLPattern]:
     return [
         page("board/", board, "board"),
         page("board/rows/", rows, "board_rows"),
+        page("board/filters/", filters, "board_filters"),
         page("board/peek/<int:order_id>/", peek, "board_peek"),
+        page("board/views/", acts.views, "board_views"),
+        page("board/move/<int:order_id>/<slug:to>/", acts.move, "board_move"),
+        page("board/bulk/", acts.bulk, "board_bulk"),
+        page("board/bulk/<int:run_id>/", acts.run, "board_run"),
+        page("board/export/", acts.export, "board_export"),
     ]
 
 
-def person(request: HttpRequest) -> User:
+def person(request: HttpRequest, permission: str = MAY_SEE) -> User:
     """Who looks. Raises PermissionDenied, naming the permission and who has it, for those who may not."""
     user = cast(User, request.user)
-    if not user.has_perm(MAY_SEE):
+    if not user.has_perm(permission):
         raise PermissionDenied(
             _("You need the permission “%(permission)s”. These roles have it: %(roles)s.")
-            % {"permission": _("Can view order"), "roles": who_may(MAY_SEE)}
+            % {"permission": permission, "roles": who_may(permission)}
         )
     return user
 
@@ -69,70 +101,120 @@ def board(request: HttpRequest, site: AdminSite) -> HttpResponse:
     desk = Desk.of(looking.user)
     query = desk.query(request.GET)
     house = {code: view.query for code, view in desk.views.items() if view.row is None}
-    numbers = counting.numbers(query, looking, house)
+    numbers = counting.numbers(query, looking, house, with_steps=query.is_kanban)
     try:
-        page = counting.page(query, looking, numbers, size=PAGE_SIZE, load=shown, **_marks(request))
+        found = _found(query, looking, numbers, request)
     except BadCursor:
         messages.warning(request, _("The page of this address is gone. This is the first one."))
         return HttpResponseRedirect(query.url())
-    return _rendered(request, site, _context(query, desk, page, numbers, looking))
+    return _rendered(request, site, {**_frame(query, desk, looking, numbers), **found})
 
 
-def _marks(request: HttpRequest) -> dict[str, str]:
-    return {"after": request.GET.get("after", ""), "before": request.GET.get("before", "")}
+def _found(
+    query: BoardQuery, looking: Looking, numbers: counting.Numbers, request: HttpRequest
+) -> dict[str, Any]:
+    if query.is_kanban:
+        lanes = kanban.lanes(query, looking, numbers)
+        return {"lanes": lanes, "rows": [row for lane in lanes for row in lane.rows]}
+    page: Page = counting.page(
+        query,
+        looking,
+        numbers,
+        size=PAGE_SIZE,
+        load=shown,
+        after=request.GET.get("after", ""),
+        before=request.GET.get("before", ""),
+    )
+    return {
+        "rows": rows_of(page.rows, looking.at, query.sort),
+        "before": query.url(before=page.before) if page.before else "",
+        "after": query.url(after=page.after) if page.after else "",
+    }
 
 
 def _rendered(request: HttpRequest, site: AdminSite, context: dict[str, Any]) -> HttpResponse:
-    whole = {**site.each_context(request), "title": _("Order board"), **context}
+    state = forced(request)
+    whole = {
+        **site.each_context(request),
+        "title": _("Order board"),
+        "texts": {key: str(text) for key, text in TEXTS.items()},
+        **_first_use(request),
+        **context,
+        "state": state,
+        "state_template": f"hub/states/{state}.html",
+    }
     return TemplateResponse(request, "orders/board/board.html", whole)
 
 
-def _context(
-    query: BoardQuery, desk: Desk, page: Page, numbers: counting.Numbers, looking: Looking
-) -> dict[str, Any]:
-    rows = rows_of(page.rows, looking.at)
+def _first_use(request: HttpRequest) -> dict[str, Any]:
+    """What an empty board says: where orders come from, or who widens a scope."""
+    may_import = request.user.has_perm("integrations.add_importrun")
     return {
-        **_frame(query, desk, looking),
-        "rows": rows,
-        "numbers": numbers,
-        "total": numbers.total,
-        "tabs": _tabs(query, desk, numbers),
-        "before": query.url(before=page.before) if page.before else "",
-        "after": query.url(after=page.after) if page.after else "",
-        "is_first_page": not page.before,
+        "first_title": _("No order is open here."),
+        "first_text": _(
+            "Orders appear by themselves when a connected shop sends them. You see those of your own area; an "
+            "administrator can widen it."
+        ),
+        "first_url": reverse("admin:integrations_importrun_changelist") if may_import else "",
+        "first_action": _("Import orders"),
     }
 
 
-def _frame(query: BoardQuery, desk: Desk, looking: Looking) -> dict[str, Any]:
+def _frame(
+    query: BoardQuery, desk: Desk, looking: Looking, numbers: counting.Numbers | None = None
+) -> dict[str, Any]:
     """What surrounds the list, whatever is in it."""
+    user = looking.user
+    density = query.density or desk.preference.density or Density.COMFORTABLE
+    view = desk.views.get(query.view)
     return {
         "query": query,
-        "looking_at": looking.at,
-        "columns": _headings(query),
-        "chips": _chips(query),
-        "density": query.density or desk.preference.density or Density.COMFORTABLE,
         "encoded": query.encoded(),
+        "numbers": numbers,
+        "total": numbers.total if numbers else counting.Counted(0),
+        "tabs": _tabs(query, desk, numbers),
+        "current_view": view.row if view else None,
+        "columns": [_heading(query, name) for name in query.shown],
+        "chips": _chips(query),
+        "quick": [FILTERS[name] for name in QUICK],
         "refused": [(FILTERS[name].label, value) for name, value in query.refused],
-        "page_size": PAGE_SIZE,
+        "density": density,
+        **_links(query, density),
+        "actions": bulk_actions.offered(user),
+        "may_export": user.has_perm(MAY_EXPORT),
+        "may_share": user.has_perm(MAY_SHARE),
+        "may_change_view": _may_change(view.row if view else None, user),
+        "roles": [(row.code, row.label) for row in ROLES.values()],
     }
 
 
-def _tabs(query: BoardQuery, desk: Desk, numbers: counting.Numbers | None = None) -> list[dict[str, Any]]:
+def _may_change(row: SavedView | None, user: Any) -> bool:
+    if row is None or row.owner_id is None:
+        return False
+    return row.owner_id == user.pk or (row.is_shared and user.has_perm(MAY_SHARE))
+
+
+def _links(query: BoardQuery, density: str) -> dict[str, str]:
+    other = Density.COMFORTABLE if density == Density.COMPACT else Density.COMPACT
+    return {
+        "filters_url": query.url("admin:board_filters"),
+        "table_url": query.laid_out("table").url(),
+        "kanban_url": query.laid_out("kanban").url(),
+        "density_url": query.with_density(other.value).url(),
+        "all_url": f"{reverse('admin:board')}?view=all",
+    }
+
+
+def _tabs(query: BoardQuery, desk: Desk, numbers: counting.Numbers | None) -> list[dict[str, Any]]:
     return [
         {
-            "code": code,
             "name": view.name,
             "url": f"{reverse('admin:board')}?view={code}",
             "n": numbers.views.get(code) if numbers else None,
             "is_current": query.view == code,
-            "row": view.row,
         }
         for code, view in desk.views.items()
     ]
-
-
-def _headings(query: BoardQuery) -> list[dict[str, Any]]:
-    return [_heading(query, name) for name in query.shown]
 
 
 def _heading(query: BoardQuery, name: str) -> dict[str, Any]:
@@ -149,10 +231,7 @@ def _heading(query: BoardQuery, name: str) -> dict[str, Any]:
 def _chips(query: BoardQuery) -> list[dict[str, Any]]:
     """The filters in force, each with the address of the same list without it."""
     return [
-        {
-            "label": f"{FILTERS[name].label}: {word}",
-            "remove_url": query.without(name, value).url(),
-        }
+        {"label": f"{FILTERS[name].label}: {word}", "remove_url": query.without(name, value).url()}
         for name, values in query.filters.items()
         for value, word in _words(FILTERS[name], values)
     ]
@@ -172,41 +251,30 @@ def _searched(request: HttpRequest, site: AdminSite, term: str, looking: Looking
     found = (find_substring if is_second_step else find)(term, looking.user)
     if found.is_unique and not is_second_step:
         return HttpResponseRedirect(reverse("admin:orders_order_change", args=[found.ids[0]]))
-    query, desk = read(request.GET), Desk.of(looking.user)
+    desk, query = Desk.of(looking.user), read(request.GET)
     orders = shown(Order.objects.visible_to(looking.user).filter(pk__in=found.ids)).order_by("-pk")
     context = {
-        **_context_of_search(query, desk, found, looking),
-        "rows": rows_of(orders, looking.at),
+        **_frame(query, desk, looking),
+        "found": found,
+        "rows": rows_of(orders, looking.at, query.sort),
+        "total": counting.Counted(len(found.ids), is_exact=len(found.ids) < SHOWN),
+        "is_cut": len(found.ids) >= SHOWN,
+        "substring_url": query.url(q=found.term, how="substring"),
+        "clear_url": query.url(),
     }
     return _rendered(request, site, context)
 
 
-def _context_of_search(query: BoardQuery, desk: Desk, found: Found, looking: Looking) -> dict[str, Any]:
-    return {
-        **_frame(query, desk, looking),
-        "found": found,
-        "is_cut": len(found.ids) >= SHOWN,
-        "substring_url": query.url(q=found.term, how="substring"),
-        "clear_url": query.url(),
-        "tabs": _tabs(query, desk),
-        "total": counting.Counted(len(found.ids), is_exact=len(found.ids) < SHOWN),
-    }
-
-
 def rows(request: HttpRequest, site: AdminSite) -> HttpResponse:
-    """The rows of these orders as they are now, for patching; gone: those that the list no longer has."""
+    """The rows of these orders as they are now, for patching; gone: those that the list does not have any more."""
     looking = Looking(person(request), now())
     ids = _ids(request.GET.get("ids", ""))
     query = Desk.of(looking.user).query(request.GET)
-    orders = list(shown(query.orders(looking).filter(pk__in=ids)))
-    rendered = {str(row.order.pk): render_row(row, query, request) for row in rows_of(orders, looking.at)}
-    gone = [pk for pk in ids if str(pk) not in rendered]
-    return JsonResponse({"rows": rendered, "gone": gone})
-
-
-def render_row(row: Row, query: BoardQuery, request: HttpRequest) -> str:
-    context = {"row": row, "columns": _headings(query)}
-    return render_to_string("orders/board/row.html", context, request)
+    found = rows_of(shown(query.orders(looking).filter(pk__in=ids)), looking.at, query.sort)
+    template = get_template("orders/board/row.html")
+    frame = {"columns": [_heading(query, name) for name in query.shown], "encoded": query.encoded()}
+    rendered = {str(row.order.pk): template.render({"row": row, **frame}, request) for row in found}
+    return JsonResponse({"rows": rendered, "gone": [pk for pk in ids if str(pk) not in rendered]})
 
 
 def _ids(text: str) -> list[int]:
@@ -214,10 +282,55 @@ def _ids(text: str) -> list[int]:
     return list(dict.fromkeys(int(one) for one in numbers))[:MOST_ROWS]
 
 
+def filters(request: HttpRequest, site: AdminSite) -> HttpResponse:
+    """The form of all filters, columns and limits; it asks for the board's address."""
+    user = person(request)
+    query = Desk.of(user).query(request.GET)
+    context = {
+        **site.each_context(request),
+        "title": _("Filters and columns"),
+        "query": query,
+        "groups": [_group(one, query, user) for name, one in FILTERS.items() if name not in YES],
+        "marks": [(name, FILTERS[name].label, name in query.filters) for name in YES],
+        "columns": [(name, column.label, name in query.shown) for name, column in COLUMNS.items()],
+        "densities": [(value, label, value == query.density) for value, label in Density.choices],
+        "limits": _limits(query),
+        "all_url": f"{reverse('admin:board')}?view=all",
+        "is_fragment": is_fragment(request),
+    }
+    return TemplateResponse(request, "orders/board/filters.html", context)
+
+
+def _group(one: Filter, query: BoardQuery, user: User) -> dict[str, Any]:
+    chosen = query.filters.get(one.name, [])
+    options = one.choices() if one.model is None else _places(one.model, user)
+    return {
+        "name": one.name,
+        "label": one.label,
+        "several": one.several,
+        "chosen": chosen,
+        "options": [(value, label, value in chosen) for value, label in options.items()],
+    }
+
+
+def _places(model: Any, user: User) -> dict[str, str]:
+    seen = visible(model.objects.filter(is_active=True), user).order_by("name")
+    return {str(pk): name for pk, name in seen.values_list("pk", "name")[:500]}
+
+
+def _limits(query: BoardQuery) -> list[tuple[str, Any, int]]:
+    limits = [*query.limits, *[0] * len(Step)]
+    return [(step.value, step.label, limit) for step, limit in zip(Step, limits, strict=False)]
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Does a script of ours ask, to show the answer in a dialog?"""
+    return request.headers.get("X-Fragment") == "1"
+
+
 def visible_order(request: HttpRequest, order_id: int) -> Order:
     """Raises Http404 for an order that this person may not see, as for one that does not exist."""
-    user = person(request)
-    order = shown(Order.objects.visible_to(user)).filter(pk=order_id).first()
+    order = shown(Order.objects.visible_to(person(request))).filter(pk=order_id).first()
     if order is None:
         raise Http404(_("There is no such order, or it is outside your area."))
     return cast(Order, order)
@@ -226,18 +339,14 @@ def visible_order(request: HttpRequest, order_id: int) -> Order:
 def peek(request: HttpRequest, site: AdminSite, order_id: int) -> HttpResponse:
     """An order's latest news, without leaving the board."""
     order, at = visible_order(request, order_id), now()
-    facts = visible(OrderFact.objects.all(), request.user).timeline(order).select_related("reference")
-    newest = list(facts.distinct().reverse()[:8])
-    events = OrderEvent.objects.filter(order=order).select_related("actor").order_by("-id")[:5]
+    newest = OrderFact.objects.of_order(order).distinct().order_by("-occurred_at", "-pk")[:8]
     context = {
-        **site.each_context(request),
+        **({} if is_fragment(request) else site.each_context(request)),
         "title": order.number,
         "row": rows_of([order], at)[0],
         "facts": [{"fact": fact, "label": FACT_KINDS[fact.kind].label} for fact in newest],
-        "events": [in_words(event) for event in events],
-        "steps": order.steps.select_related("done_by").order_by("opened_at", "id"),
-        "looking_at": at,
-        "is_fragment": request.headers.get("X-Fragment") == "1",
+        "steps": order.steps.order_by("opened_at", "id"),
+        "is_fragment": is_fragment(request),
     }
-    name = "orders/board/peek.html" if context["is_fragment"] else "orders/board/peek_page.html"
+    name = "orders/board/peek.html" if is_fragment(request) else "orders/board/peek_page.html"
     return TemplateResponse(request, name, context)

@@ -16,10 +16,11 @@ from orders.board.ordering import CLOSED_SORT, DEFAULT_SORT, SORTS, Sort
 from orders.desk import Density, SavedView
 from orders.models import Order
 from orders.querysets import OrderQuerySet
+from orders.stages import Step
 
 MAX_VALUES = 50
 # Say how the list looks; everything else in an address says which orders are in it, or which page of them.
-LOOKS = ("sort", "cols", "density", "layout")
+LOOKS = ("sort", "cols", "col", "density", "layout", "limits", "limit")
 MAX_DEFINITION = 1000
 
 
@@ -33,11 +34,17 @@ class BoardQuery:
     density: str = ""
     layout: str = SavedView.Layout.TABLE.value
     view: str = ""
+    # How many orders each step of the kanban should hold at most, in the steps' sequence; 0: no limit.
+    limits: tuple[int, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def is_closed(self) -> bool:
         return self.filters.get("state") == ["closed"]
+
+    @property
+    def is_kanban(self) -> bool:
+        return self.layout == SavedView.Layout.KANBAN
 
     @property
     def sort(self) -> Sort:
@@ -75,6 +82,8 @@ class BoardQuery:
             made["density"] = self.density
         if self.layout != SavedView.Layout.TABLE:
             made["layout"] = self.layout
+        if any(self.limits):
+            made["limits"] = ".".join(str(limit) for limit in self.limits)
         return made
 
     def encoded(self, **extra: str) -> str:
@@ -94,6 +103,12 @@ class BoardQuery:
 
     def sorted_by(self, sort: Sort) -> BoardQuery:
         return replace(self, sort_code=sort.code)
+
+    def laid_out(self, layout: str) -> BoardQuery:
+        return replace(self, layout=layout)
+
+    def with_density(self, density: str) -> BoardQuery:
+        return replace(self, density=density)
 
     def with_filter(self, name: str, *values: str) -> BoardQuery:
         chosen = {key: kept for key, kept in self.filters.items() if key != name}
@@ -118,17 +133,29 @@ def read(given: QueryDict, view: str = "") -> BoardQuery:
         refused += [(name, value[:40]) for value in values if value not in kept]
         if kept:
             filters[name] = kept
-    sort, columns = given.get("sort", ""), given.get("cols", "")
+    sort, columns = given.get("sort", ""), given.getlist("col") or given.get("cols", "").split(".")
     density, layout = given.get("density", ""), given.get("layout", "")
     return BoardQuery(
         filters=filters,
         sort_code=sort if sort in SORTS else "",
-        columns=tuple(dict.fromkeys(name for name in columns.split(".") if name in COLUMNS)),
+        columns=_columns(columns),
         density=density if density in Density.values else "",
         layout=layout if layout in SavedView.Layout.values else SavedView.Layout.TABLE.value,
         view=view or given.get("view", "")[:20],
+        limits=_limits(given.getlist("limit") or given.get("limits", "").split(".")),
         refused=tuple(refused),
     )
+
+
+def _columns(names: list[str]) -> tuple[str, ...]:
+    """Each once, the order's number always and first; nothing if none is named."""
+    known = [name for name in COLUMNS if name in names]
+    return tuple(dict.fromkeys(["number", *known])) if known else ()
+
+
+def _limits(texts: list[str]) -> tuple[int, ...]:
+    known = [int(text) if text.isdecimal() and len(text) < 6 else 0 for text in texts[: len(Step)]]
+    return tuple(known) if any(known) else ()
 
 
 def board_url(**filters: Any) -> str:
