@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from integrations import ingest, mapping
+from integrations import admin_editor, ingest, mapping
 from integrations.canonical import HUB_FIELDS
 from integrations.files import FileRefused, samples_from
 from integrations.mapping import BadDefinition, rereading, versions
@@ -127,6 +127,7 @@ class FieldMappingAdmin(ScopedAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            *admin_editor.urls(self),
             path("<int:pk>/trial/", wrap(self.trial), name="integrations_fieldmapping_trial"),
             path("<int:pk>/revert/<int:number>/", wrap(self.revert), name="integrations_fieldmapping_revert"),
             path("<int:pk>/reread/", wrap(self.reread), name="integrations_fieldmapping_reread"),

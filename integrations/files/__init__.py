@@ -27,11 +27,12 @@ from integrations.files.runs import (
     forget_uploads,
     keep,
     note_outcomes,
+    records_by,
     safe_name,
     start_import,
     work,
 )
-from integrations.files.samples import samples_from
+from integrations.files.samples import samples_by, samples_from
 
 __all__ = [
     "FileRefused",
@@ -42,7 +43,9 @@ __all__ = [
     "forget_uploads",
     "keep",
     "note_outcomes",
+    "records_by",
     "safe_name",
+    "samples_by",
     "samples_from",
     "start_import",
     "work",

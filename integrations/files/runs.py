@@ -23,8 +23,9 @@ from integrations import inbox
 from integrations.canonical import Problem
 from integrations.files.opening import MIB, FileRefused, Source, max_upload, recognised
 from integrations.files.rows import rows_of
-from integrations.files.unpacking import Packed, groups_of, packed, unpack
-from integrations.mapping import BadDefinition, check
+from integrations.files.unpacking import Packed, groups_by, packed, unpack
+from integrations.mapping import BadDefinition, check, compiled
+from integrations.mapping.definition import Compiled
 from integrations.models import Connection, FieldMapping, ImportRowError, ImportRun, InboundMessage
 from orders import audit, tasks
 
@@ -97,8 +98,15 @@ def first_records(
 
     Raises FileRefused if the file cannot be read, BadDefinition if the mapping cannot be used.
     """
+    return records_by(digest, name, compiled(mapping.definition), limit)
+
+
+def records_by(
+    digest: str, name: str, plan: Compiled, limit: int
+) -> list[dict[str, Any] | list[dict[str, Any]]]:
+    """first_records for a definition that may not be finished yet. Raises FileRefused."""
     found: list[dict[str, Any] | list[dict[str, Any]]] = []
-    for group in groups_of(rows_of(source_of(digest, name)), mapping.definition):
+    for group in groups_by(rows_of(source_of(digest, name)), plan):
         found.append(group.records if len(group.records) > 1 else group.records[0])
         if len(found) >= limit:
             break

@@ -9,7 +9,9 @@ from typing import Any
 
 from integrations.files.opening import RECORDS, TABLE, Source
 from integrations.files.rows import rows_of
-from integrations.files.unpacking import groups_of
+from integrations.files.unpacking import groups_by
+from integrations.mapping import compiled
+from integrations.mapping.definition import Compiled
 
 MAX_PASTED = 1_000_000
 Sample = dict[str, Any] | list[dict[str, Any]]
@@ -20,13 +22,18 @@ def samples_from(text: str, definition: Mapping[str, Any], limit: int) -> list[S
 
     Raises FileRefused if it is none of these, BadDefinition if the mapping cannot be used.
     """
+    return samples_by(text, compiled(definition), limit)
+
+
+def samples_by(text: str, plan: Compiled, limit: int) -> list[Sample]:
+    """samples_from for a definition that may not be finished yet. Raises FileRefused."""
     found: list[Sample] = []
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
         file.write(_one_record_a_line(text.strip()[:MAX_PASTED]) + "\n")
         file.flush()
         kind = RECORDS if text.lstrip()[:1] in ("{", "[") else TABLE
         source = Source(Path(file.name), "pasted", kind, packed=False)
-        for group in groups_of(rows_of(source), definition):
+        for group in groups_by(rows_of(source), plan):
             found.append(group.records if len(group.records) > 1 else group.records[0])
             if len(found) >= limit:
                 break

@@ -15,6 +15,7 @@ from integrations.canonical import Problem
 from integrations.files.opening import FileRefused, Source
 from integrations.files.rows import Row, rows_of
 from integrations.mapping import compiled
+from integrations.mapping.definition import Compiled
 from integrations.mapping.transforms import Refused, clean_text
 from integrations.mapping.translation import MAX_LINES
 
@@ -47,7 +48,11 @@ def groups_of(rows: Iterable[Row], definition: Mapping[str, Any]) -> Iterator[Gr
     A row without an order number belongs to the order above it. Rows of an order that stand apart are an error: the
     second message would take the lines of the first for cancelled.
     """
-    plan = compiled(definition)
+    yield from groups_by(rows, compiled(definition))
+
+
+def groups_by(rows: Iterable[Row], plan: Compiled) -> Iterator[Group]:
+    """groups_of for a definition that may not be finished yet."""
     reader = plan.fields.get("external_id")
     if not plan.grouped or reader is None:
         for row in rows:

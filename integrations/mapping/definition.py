@@ -142,6 +142,11 @@ def check(definition: object) -> list[Problem]:
     return _Checker().check(definition)[1]
 
 
+def partly(definition: object) -> tuple[Compiled, list[Problem]]:
+    """Whatever of a definition can be used already, and every problem of the rest: for showing one that is being typed."""
+    return _Checker().check(definition)
+
+
 def compiled(definition: Mapping[str, Any]) -> Compiled:
     """The definition ready for use; compiled once for equal definitions.
 

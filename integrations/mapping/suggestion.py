@@ -5,11 +5,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from integrations.mapping.transforms import shown
+from integrations.canonical import HUB_FIELDS
+from integrations.mapping.transforms import (
+    DEFAULT_ZONE,
+    Refused,
+    money,
+    number,
+    shown,
+    time_reader,
+    yes_or_no,
+)
 
 # Lower case, without blanks and signs. The first name that fits exactly wins; then the longest one contained.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -59,11 +68,12 @@ class PathSample:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """field may come from path; sure: the name fits exactly."""
+    """field may come from path. sure: the name fits exactly. per_cent: how much name and values speak for it."""
 
     field: str
     path: str
     sure: bool
+    per_cent: int = 0
 
 
 def paths_of(record: Mapping[str, Any] | list[Any]) -> list[PathSample]:
@@ -86,6 +96,65 @@ def _collect(value: Any, path: str, found: dict[str, str], depth: int) -> None:
             _collect(inner, f"{path}[]", found, depth + 1)
     elif path and not found.get(path):
         found[path] = "" if value is None else shown(value)
+
+
+# How much a name by itself speaks for a field; the values then confirm it or not.
+EXACT, CONTAINED, BY_VALUE = 95, 70, 40
+# Values that say what they are whatever their column is called.
+TELLING = {
+    "contact.phone": re.compile(r"(?:\+?86[- ]?)?1[3-9]\d{9}"),
+    "contact.email": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]{2,}", re.IGNORECASE),
+}
+READ_TIME = time_reader({}, DEFAULT_ZONE)
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "time": lambda value: format_for([value]) or READ_TIME(value),
+    "number": number,
+    "money": money,
+    "bool": yes_or_no,
+}
+
+
+def propose(values: Mapping[str, Sequence[Any]], *, known: Iterable[str] = ()) -> list[Suggestion]:
+    """Suggestions by name and by what the values look like, best judged first by name.
+
+    values: what stands at each path in the samples. known: fields that have a source already and need no suggestion.
+    """
+    known = set(known)
+    found = [_judged(one, values.get(one.path, ())) for one in suggest(values)]
+    taken = {one.field for one in found} | known
+    used = {one.path for one in found}
+    for field, form in TELLING.items():
+        path = next((path for path in values if path not in used and _all_match(values[path], form)), None)
+        if field not in taken and path is not None:
+            found.append(Suggestion(field, path, sure=False, per_cent=BY_VALUE))
+    return [one for one in found if one.field not in known and one.per_cent]
+
+
+def _all_match(values: Sequence[Any], form: re.Pattern[str]) -> bool:
+    given = [str(value).strip() for value in values if value not in (None, "")]
+    return bool(given) and all(form.fullmatch(value) for value in given)
+
+
+def _judged(one: Suggestion, values: Sequence[Any]) -> Suggestion:
+    given = [value for value in values if value not in (None, "")]
+    read = KINDS.get(HUB_FIELDS[one.field].kind)
+    share = sum(_reads(read, value) for value in given) / len(given) if read and given else 1.0
+    return replace(one, per_cent=round((EXACT if one.sure else CONTAINED) * share))
+
+
+def _reads(read: Callable[[Any], Any], value: Any) -> bool:
+    try:
+        return read(value) is not None
+    except Refused:
+        return False
+
+
+def format_for(values: Sequence[Any]) -> str:
+    """What a time field must be told about such values; "" if they are read as they are."""
+    texts = [str(value) for value in values if value not in (None, "")]
+    if texts and all(text.isdigit() for text in texts):
+        return "epoch_ms" if len(texts[0]) == 13 else "epoch" if len(texts[0]) == 10 else ""
+    return ""
 
 
 def suggest(paths: Iterable[str]) -> list[Suggestion]:

@@ -210,6 +210,29 @@ class _Reading:
             )
         return value
 
+    def told(self, values: Sequence[Any]) -> FieldRead:
+        """The values with whatever was noted while they were read."""
+        return FieldRead(
+            tuple(value for value in values if value is not None),
+            tuple(dict.fromkeys(problem.error for problem in self.problems)),
+            tuple(dict.fromkeys(unknown.value for unknown in self.unmapped)),
+        )
+
+    def cells_of(self, name: str, row: Record) -> list[Any]:
+        """The cells of one line field in one row."""
+        column = self.column(self.plan.lines[name], row)
+        if self.problems:
+            return []
+        places = range(len(column)) if isinstance(column, list) else range(1)
+        return [self.cell(name, column, place) for place in places]
+
+    def kinds_of(self, status: StatusReader) -> list[str]:
+        """The kinds of fact that the record's status means; notes one that the value map does not know."""
+        value = self.value(status.value)
+        if value is not None and value not in status.kinds:
+            self.unmapped.append(UnknownValue(field=status.label, value=value[:200]))
+        return list(status.kinds.get(value, ()))
+
     def reference(self, values: Mapping[str, Any]) -> OrderRef:
         if values.get("external_id"):
             return OrderRef(shop=self.shop, external_id=values["external_id"])
@@ -350,6 +373,40 @@ def _json(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldRead:
+    """What one field reads in one record: a value for each line or just one, what is wrong, what no value map knows."""
+
+    values: tuple[Any, ...] = ()
+    problems: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
+
+
+def read_fields(plan: Compiled, record: Record | Sequence[Record]) -> dict[str, FieldRead]:
+    """Each field of the plan by itself, read by the very steps of translate, so that one bad field hides no other.
+
+    The status is under "status", with the fact kinds it means as values; the rows of the definition's facts are under
+    "facts[0]" and so on, with their times.
+    """
+    rows = record if isinstance(record, (list, tuple)) else (record,)
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        return {}
+    found = {}
+    for reader in [*plan.fields.values(), *plan.contact]:
+        reading = _Reading(plan, rows, "", "")
+        found[reader.name] = reading.told([reading.value(reader)])
+    for name in plan.lines:
+        reading = _Reading(plan, rows, "", "")
+        found[LINE + name] = reading.told([cell for row in rows for cell in reading.cells_of(name, row)])
+    for number, fact in enumerate(plan.facts):
+        reading = _Reading(plan, rows, "", "")
+        found[f"facts[{number}]"] = reading.told([reading.value(fact.at)])
+    if plan.status is not None:
+        reading = _Reading(plan, rows, "", "")
+        found["status"] = reading.told(reading.kinds_of(plan.status))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What one sample of a trial run would become."""
 
@@ -392,4 +449,4 @@ def trial(
     return results
 
 
-__all__ = ["LINE", "TRIAL_LIMIT", "Sample", "translate", "trial"]
+__all__ = ["LINE", "TRIAL_LIMIT", "FieldRead", "Sample", "read_fields", "translate", "trial"]
