@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import CharField, Count, QuerySet, Subquery, Value
+from django.db.models.functions import Cast
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.timezone import localtime
@@ -52,13 +54,37 @@ class Source:
         return self.meaning in {"stale", "danger"}
 
 
-def read(user: User, at: datetime) -> list[Source]:
+def read(user: User, at: datetime, tallies: Mapping[tuple[str, str], int]) -> list[Source]:
     """Every connection in scope with its numbers; for whoever may not see connections, when each source was heard."""
     if user.has_perm(SEES_CONNECTIONS):
-        return _connections(user, at)
+        return _connections(user, at, tallies)
     if user.has_perm(SEES_SOURCES):
         return [_heard(row, at) for row in SourceHeard.objects.order_by("source")[:100]]
     return []
+
+
+def tallies(user: User, at: datetime) -> list[QuerySet[Any, Any]]:
+    """Rows (kind, connection, number) of today's messages, for one union with other tallies."""
+    if not (user.has_perm(SEES_CONNECTIONS) and user.has_perm(SEES_MESSAGES)):
+        return []
+    newest = InboundMessage.objects.order_by("-pk").values("pk")[:1]
+    today = InboundMessage.objects.filter(
+        pk__gt=Subquery(newest) - MOST_LOOKED_AT, received_at__gte=_midnight(at)
+    ).order_by()
+    return [_by_connection(TODAY, today), _by_connection(FAILED, today.filter(state="failed"))]
+
+
+TODAY, FAILED = "today", "failed today"
+
+
+def _by_connection(kind: str, rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    connection = Cast("connection_id", CharField())
+    found: QuerySet[Any, Any] = rows.values_list(Value(kind), connection).annotate(n=Count("pk"))
+    return found
+
+
+def _midnight(at: datetime) -> datetime:
+    return localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _heard(row: SourceHeard, at: datetime) -> Source:
@@ -72,43 +98,31 @@ def _judged(heard_at: datetime | None, at: datetime) -> tuple[str, str]:
     return ("stale", _("silent")) if at - heard_at > SILENT_AFTER else ("ok", _("heard"))
 
 
-def _connections(user: User, at: datetime) -> list[Source]:
+def _connections(user: User, at: datetime, tallies: Mapping[tuple[str, str], int]) -> list[Source]:
     rows = visible(Connection.objects.order_by("label", "pk"), user)[:100]
-    midnight = localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
-    found, is_exact = _messages(midnight) if user.has_perm(SEES_MESSAGES) else ({}, True)
+    is_exact = sum(n for (kind, _pk), n in tallies.items() if kind == TODAY) < MOST_LOOKED_AT
     may_count = user.has_perm(SEES_MESSAGES)
     return [
-        _source(row, at, midnight, found.get(row.pk, (0, 0)) if may_count else None, is_exact=is_exact)
+        _source(
+            row,
+            at,
+            [tallies.get((kind, str(row.pk)), 0) for kind in (TODAY, FAILED)] if may_count else [],
+            is_exact=is_exact,
+        )
         for row in rows
     ]
 
 
-def _messages(midnight: datetime) -> tuple[dict[int, tuple[int, int]], bool]:
-    """Messages since midnight and those that failed, by connection; and whether that was all of the day."""
-    newest = InboundMessage.objects.aggregate(pk=Max("pk"))["pk"] or 0
-    floor = newest - MOST_LOOKED_AT
-    rows = (
-        InboundMessage.objects.filter(pk__gt=floor, received_at__gte=midnight)
-        .order_by()
-        .values_list("connection")
-        .annotate(n=Count("pk"), failed=Count("pk", filter=Q(state=InboundMessage.State.FAILED)))
-    )
-    found = {pk: (n, failed) for pk, n, failed in rows}
-    return found, sum(n for n, _failed in found.values()) < MOST_LOOKED_AT
-
-
-def _source(
-    row: Connection, at: datetime, midnight: datetime, numbers: tuple[int, int] | None, *, is_exact: bool
-) -> Source:
+def _source(row: Connection, at: datetime, numbers: list[int], *, is_exact: bool) -> Source:
     meaning, word = state_of(row, at)
     made: dict[str, Any] = {}
-    if numbers is not None:
+    if numbers:
         made = {
             "n_today": numbers[0],
             "n_failed": numbers[1],
             "is_exact": is_exact,
-            "today_url": _messages_url(row, midnight),
-            "failed_url": _messages_url(row, midnight, state__exact="failed"),
+            "today_url": _messages_url(row, _midnight(at)),
+            "failed_url": _messages_url(row, _midnight(at), state__exact="failed"),
         }
     return Source(
         key=row.slug,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -80,14 +81,17 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
+    """What is counted, by which of its times, and the list that shows it."""
+
     key: str
     label: StrOrPromise
     rows: QuerySet[Any]
     column: str
     changelist: str
 
-    def grouped(self, since: datetime) -> QuerySet[Any, Any]:
+    def tally(self, since: datetime) -> QuerySet[Any, Any]:
+        """Rows (key, hour, number), for one union with other tallies."""
         found: QuerySet[Any, Any] = (
             self.rows.filter(**{f"{self.column}__gte": since})
             .order_by()
@@ -103,29 +107,32 @@ class _Kind:
         return f"{reverse(self.changelist)}?{urlencode(given)}"
 
 
-def read(user: User, at: datetime) -> Day:
-    """One statement. The hour that has just begun is the last one."""
+def hours_of(at: datetime) -> list[datetime]:
+    """The beginnings of the last 24 hours; the hour that runs is the last one."""
     first = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=N_HOURS - 1)
-    hours = [first + timedelta(hours=number) for number in range(N_HOURS)]
-    kinds = _kinds(user)
-    queries = [kind.grouped(first) for kind in kinds]
-    found = {(key, hour): n for key, hour, n in queries[0].union(*queries[1:], all=True)}
-    return Day([_line(kind, hours, found) for kind in kinds])
+    return [first + timedelta(hours=number) for number in range(N_HOURS)]
 
 
-def _kinds(user: User) -> list[_Kind]:
+def kinds(user: User) -> list[Kind]:
+    """What this person may see of the day."""
     orders = visible(Order.objects.all(), user)
-    kinds = [_Kind("orders", _("Orders"), orders, "created_at", "admin:orders_order_changelist")]
+    found = [Kind("orders", _("Orders"), orders, "created_at", "admin:orders_order_changelist")]
     if user.has_perm(SEES_TODOS):
         todos = visible(Todo.objects.all(), user)
-        kinds += [
-            _Kind("opened", _("To-dos opened"), todos, "opened_at", "admin:orders_todo_changelist"),
-            _Kind("solved", _("To-dos solved"), todos, "done_at", "admin:orders_todo_changelist"),
+        found += [
+            Kind("opened", _("To-dos opened"), todos, "opened_at", "admin:orders_todo_changelist"),
+            Kind("solved", _("To-dos solved"), todos, "done_at", "admin:orders_todo_changelist"),
         ]
-    return kinds
+    return found
 
 
-def _line(kind: _Kind, hours: list[datetime], found: dict[tuple[str, str], int]) -> Line:
+def day(kinds: list[Kind], at: datetime, tallies: Mapping[tuple[str, str], int]) -> Day:
+    """The day out of what the tallies found."""
+    hours = hours_of(at)
+    return Day([_line(kind, hours, tallies) for kind in kinds])
+
+
+def _line(kind: Kind, hours: list[datetime], found: Mapping[tuple[str, str], int]) -> Line:
     numbers = [found.get((kind.key, f"{hour:%Y-%m-%d %H}"), 0) for hour in hours]
     most = max(numbers) or 1
     bars = []

@@ -99,7 +99,7 @@ _AFTER = {"postgresql": "(xid, id) > (%s, %s)", "sqlite": "%s = 0 AND id > %s"}
 _ORDER = {"postgresql": "xid {0}, id {0}", "sqlite": "id {0}"}
 
 
-def _newest() -> str:
+def newest_event() -> str:
     """The statement for the newest event that may be told, as a cursor."""
     vendor = connection.vendor
     return (
@@ -111,7 +111,7 @@ def _newest() -> str:
 def head() -> Cursor:
     """Where a reader stands who knows everything up to now. Ask for it before reading what a page shows."""
     with connection.cursor() as cursor:
-        cursor.execute(_newest())
+        cursor.execute(newest_event())
         row = cursor.fetchone()
     return (Cursor.read(row[0]) if row else None) or Cursor()
 
@@ -323,5 +323,5 @@ def _person(vendor: str, device_table: str) -> str:
     everything = "EXISTS (SELECT 1 FROM orders_staffscope s WHERE s.user_id = u.id AND s.everything)"
     return (
         f"SELECT u.password, u.is_superuser, {_holds('view_order')}, {_holds('see_all_orders')} OR {everything}, "  # noqa: S608
-        f"({_newest()}) FROM auth_user u {device}WHERE u.id = %s AND u.is_active AND u.is_staff"
+        f"({newest_event()}) FROM auth_user u {device}WHERE u.id = %s AND u.is_active AND u.is_staff"
     )

@@ -5,16 +5,16 @@ Every number is counted by the definition of the list that it opens, so the two 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib.auth.models import User
-from django.core.exceptions import EmptyResultSet, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -33,7 +33,7 @@ from orders.audit import AuditEntry
 from orders.board import counting
 from orders.board.filters import Looking, stages_of
 from orders.board.query import BoardQuery
-from orders.models import Order, OrderStep, Todo
+from orders.models import OrderStep, Todo
 from orders.people import visible
 from orders.stages import STEP_ROWS, Step, StepState
 
@@ -110,11 +110,6 @@ class Person:
     roles: tuple[str, ...]
     at: datetime
 
-    @classmethod
-    def of(cls, request: HttpRequest, at: datetime) -> Person:
-        user = cast(User, request.user)
-        return cls(user, tuple(user.groups.values_list("name", flat=True)), at)
-
     def may(self, permission: str) -> bool:
         return self.user.has_perm(permission)
 
@@ -156,14 +151,44 @@ class Today:
 
 def index(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The page; with X-Fragment: 1 only its changing part, for the script that keeps the numbers fresh."""
-    # Before anything is read: what changes from here on is told by the feed.
-    cursor = live.head()
-    person = Person.of(request, now())
-    context = {"today": read(person), "live_cursor": cursor, "looking_at": person.at, **_refusal(person)}
+    opening = open_for(request, now())
+    person = opening.person
+    context = {
+        "today": read(opening),
+        "live_cursor": opening.cursor,
+        "looking_at": person.at,
+        **_refusal(person),
+    }
     if request.headers.get("X-Fragment") == "1":
         return TemplateResponse(request, "hub/today_body.html", context)
     whole = {**site.each_context(request), "title": site.index_title, **context}
     return TemplateResponse(request, "hub/today.html", whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What must be known before anything is counted."""
+
+    person: Person
+    cursor: live.Cursor
+    has_orders: bool
+
+
+_JOINED = {"postgresql": "STRING_AGG(g.name, %s)", "sqlite": "GROUP_CONCAT(g.name, %s)"}
+
+
+def open_for(request: HttpRequest, at: datetime) -> Opening:
+    """One statement: how far the feed is, the person's roles, whether there is any order in the house."""
+    user = cast(User, request.user)
+    statement = (
+        f"SELECT ({live.newest_event()}), (SELECT {_JOINED[connection.vendor]} FROM auth_group g "  # noqa: S608
+        "JOIN auth_user_groups ug ON ug.group_id = g.id WHERE ug.user_id = %s), EXISTS (SELECT 1 FROM orders_order)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, ["\n", user.pk])
+        newest, roles, has_orders = cursor.fetchone()
+    person = Person(user, tuple(sorted((roles or "").split("\n"))) if roles else (), at)
+    return Opening(person, live.Cursor.read(newest or "") or live.Cursor(), bool(has_orders))
 
 
 def _refusal(person: Person) -> dict[str, Any]:
@@ -175,40 +200,65 @@ def _refusal(person: Person) -> dict[str, Any]:
     }
 
 
-def read(person: Person) -> Today:
+def read(opening: Opening) -> Today:
     """Every number of the page. Each statement is bounded by the open orders, by a day, or by MOST_COUNTED rows."""
-    found = Today(person)
-    found.sources = health_of_sources.read(person.user, person.at)
+    person = opening.person
+    found = Today(person, has_orders=opening.has_orders)
+    kinds = last_day.kinds(person.user) if person.may(SEES_ORDERS) else []
+    tallies = _tallied(person, kinds)
+    found.sources = health_of_sources.read(person.user, person.at, tallies)
     found.actions = list(AuditEntry.objects.filter(actor=person.user.pk).order_by("-at")[:N_ACTIONS])
+    found.tiles = record_tiles(person, tallies)
     if person.may(SEES_ORDERS):
-        _read_orders(found)
-    else:
-        found.tiles = _counted_tiles(person, _few_counts(person))
+        found.day = last_day.day(kinds, person.at, tallies)
+        _count_orders(found, tallies)
+    if not found.has_orders:
+        found.checklist = wizard.remaining(person.user)
     return found
 
 
-def _read_orders(found: Today) -> None:
+def _count_orders(found: Today, tallies: Tallies) -> None:
     person = found.person
-    looking = Looking(person.user, person.at)
-    queries = {key: query for key, _label, _meaning, query in board_tiles(person)}
+    wanted = board_tiles(person)
+    queries = {key: query for key, _label, _meaning, query in wanted}
     numbers = counting.numbers(
-        BoardQuery(), looking, {**queries, "old": BoardQuery(filters={"updated": ["o48"]})}, with_steps=True
+        BoardQuery(),
+        Looking(person.user, person.at),
+        {**queries, "old": BoardQuery(filters={"updated": ["o48"]})},
+        with_steps=True,
     )
-    counts = _few_counts(person)
-    found.has_orders = bool(counts["any"])
     found.n_open = numbers.total.n
-    found.tiles = [
-        *_counted_tiles(person, counts),
-        *(
-            Tile(key, label, meaning, query.url(), numbers.views[key])
-            for key, label, meaning, query in board_tiles(person)
-        ),
+    found.tiles += [
+        Tile(key, label, meaning, query.url(), numbers.views[key]) for key, label, meaning, query in wanted
     ]
     found.funnel = [_load(step, numbers.steps[step.value]) for step in Step]
     doubts = [source.label for source in found.sources if source.is_doubtful]
-    found.shares = [steps_on_time(person, doubts), freshness(numbers, doubts)]
-    found.day = last_day.read(person.user, person.at)
-    found.checklist = [] if found.has_orders else wizard.remaining(person.user)
+    found.shares = [steps_on_time(tallies, doubts), freshness(numbers, doubts)]
+
+
+Tallies = dict[tuple[str, str], int]
+
+
+def _tallied(person: Person, kinds: list[last_day.Kind]) -> Tallies:
+    """Everything that is counted beside the open orders, in one statement: (what, of which) -> number."""
+    since = last_day.hours_of(person.at)[0]
+    wanted = [kind.tally(since) for kind in kinds] + health_of_sources.tallies(person.user, person.at)
+    if person.may(SEES_TODOS):
+        wanted.append(_tally("todos", my_todos(person)))
+    if person.may(SEES_MESSAGES):
+        newest = failed_messages(person).order_by("-pk").values("pk")[: MOST_COUNTED + 1]
+        wanted.append(_tally("failed", InboundMessage.objects.filter(pk__in=newest)))
+    if person.may(SEES_ORDERS):
+        steps = finished_steps(person)
+        wanted += [_tally("steps", steps), _tally("steps kept", steps.filter(done_at__lte=F("due_at")))]
+    if not wanted:
+        return {}
+    return {(what, which): n for what, which, n in wanted[0].union(*wanted[1:], all=True)}
+
+
+def _tally(what: str, rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    found: QuerySet[Any, Any] = rows.order_by().values_list(Value(what), Value("")).annotate(n=Count("pk"))
+    return found
 
 
 def board_tiles(person: Person) -> list[tuple[str, StrOrPromise, str, BoardQuery]]:
@@ -240,15 +290,6 @@ def _needs(person: Person) -> list[tuple[str, StrOrPromise, str, dict[str, list[
     return found
 
 
-def _few_counts(person: Person) -> dict[str, int]:
-    wanted: dict[str, QuerySet[Any]] = {"any": Order.objects.all()[:1]}
-    if person.may(SEES_TODOS):
-        wanted["todos"] = my_todos(person)[: MOST_COUNTED + 1]
-    if person.may(SEES_MESSAGES):
-        wanted["failed"] = failed_messages(person)[: MOST_COUNTED + 1]
-    return counts(wanted)
-
-
 def my_todos(person: Person) -> QuerySet[Any]:
     rows = visible(Todo.objects.filter(done_at__isnull=True), person.user)
     return rows.filter(mine.is_mine(person.user.pk, person.roles))
@@ -258,16 +299,20 @@ def failed_messages(person: Person) -> QuerySet[Any]:
     return visible(InboundMessage.objects.filter(state=InboundMessage.State.FAILED), person.user)
 
 
-def _counted_tiles(person: Person, found: Mapping[str, int]) -> list[Tile]:
+def record_tiles(person: Person, tallies: Tallies) -> list[Tile]:
     """Those that open a list of records, for whoever may see these records."""
     tiles = []
-    if "todos" in found:
+    if person.may(SEES_TODOS):
         query = urlencode({mine.PARAMETER: "me", "done_at__isempty": "1"})
         url = f"{reverse('admin:orders_todo_changelist')}?{query}"
-        tiles.append(_bounded("todos", gettext_lazy("To-dos for you"), "gate", url, found["todos"]))
-    if "failed" in found:
+        tiles.append(
+            _bounded("todos", gettext_lazy("To-dos for you"), "gate", url, tallies.get(("todos", ""), 0))
+        )
+    if person.may(SEES_MESSAGES):
         url = f"{reverse('admin:integrations_inboundmessage_changelist')}?{urlencode({'state__exact': 'failed'})}"
-        tiles.append(_bounded("failed", gettext_lazy("Failed messages"), "danger", url, found["failed"]))
+        tiles.append(
+            _bounded("failed", gettext_lazy("Failed messages"), "danger", url, tallies.get(("failed", ""), 0))
+        )
     return tiles
 
 
@@ -275,44 +320,21 @@ def _bounded(key: str, label: StrOrPromise, meaning: str, url: str, n: int) -> T
     return Tile(key, label, meaning, url, min(n, MOST_COUNTED), is_exact=n <= MOST_COUNTED)
 
 
-def counts(wanted: Mapping[str, QuerySet[Any]]) -> dict[str, int]:
-    """How many rows each of these has, in one statement."""
-    parts: dict[str, str] = {}
-    params: list[Any] = []
-    for name, rows in wanted.items():
-        try:
-            statement, given = rows.values("pk").query.sql_with_params()
-        except EmptyResultSet:
-            # The scope covers nothing: there is no statement that says so.
-            continue
-        parts[name] = f"(SELECT COUNT(*) FROM ({statement}) AS counted)"  # noqa: S608 - made by the query itself
-        params += given
-    found = dict.fromkeys(wanted, 0)
-    if parts:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {', '.join(parts.values())}", params)
-            found |= zip(parts, cursor.fetchone(), strict=True)
-    return found
-
-
 def _load(step: Step, found: counting.Load) -> StepLoad:
     return StepLoad(step, found.n, found.oldest_since, BoardQuery(filters={"step": [step.value]}).url())
 
 
-def steps_on_time(person: Person, doubts: Sequence[str]) -> Share:
+def steps_on_time(tallies: Tallies, doubts: Sequence[str]) -> Share:
     """Of the steps that were done in the window: how many before they were due. Among the newest MOST_COUNTED of the house."""
-    since = person.at - WINDOW
-    counted = finished_steps(person)
-    found = counted.aggregate(n=Count("pk"), kept=Count("pk", filter=Q(done_at__lte=F("due_at"))))
     return Share(
         key="steps",
         label=gettext_lazy("Steps on time"),
         means=gettext_lazy(
-            "Steps that were done before they were due, of all steps done that had a due time."
+            "Steps that were done before they were due, of the newest 10,000 done in the last 30 days that had a due time."
         ),
-        n_kept=found["kept"],
-        n=found["n"],
-        window=_("last %(n)s days") % {"n": (person.at - since).days},
+        n_kept=tallies.get(("steps kept", ""), 0),
+        n=tallies.get(("steps", ""), 0),
+        window=_("last %(n)s days") % {"n": WINDOW.days},
         url=reverse("admin:today_steps"),
         unmeasured=gettext_lazy("Not measurable yet: no step with a due time was done in the last 30 days."),
         doubts=doubts,
@@ -360,7 +382,7 @@ def late_steps(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The steps that were done late, of those that the share counts, newest first."""
     if not request.user.has_perm(SEES_ORDERS):
         raise PermissionDenied(SEES_ORDERS)
-    person = Person.of(request, now())
+    person = open_for(request, now()).person
     late = finished_steps(person).filter(done_at__gt=F("due_at")).select_related("order", "done_by")
     page = Paginator(late.order_by("-done_at", "pk"), 50).get_page(request.GET.get("page"))
     context = {
