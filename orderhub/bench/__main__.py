@@ -19,6 +19,7 @@ from orderhub.bench.house import Interrupted, house
 WHATS = {
     "ingest": "facts over HTTP until settled, a second",
     "chaos": "a replay while workers are killed, judged by a reference model",
+    "kills": "workers killed at marked points of their work",
     "import": "a file of new orders, mapped, stored and settled",
     "board": "the board's pages with 10,000 and with 1,260,000 orders",
     "memory": "what web, steward and worker hold together",

@@ -125,6 +125,15 @@ def test_the_house_can_be_weighed(tmp_path):
 
 
 @pytest.mark.processes
+def test_a_worker_that_dies_at_a_marked_point_leaves_nothing_half_done(tmp_path):
+    figures = bench(tmp_path, "kills", "--each", "1", "--points", "4")
+
+    assert wrong(figures) == []
+    assert figures["deaths"].value == figures["marked points"].value == "4"
+    assert figures["facts lost or double"].value == figures["breaks in the journal"].value == "0"
+
+
+@pytest.mark.processes
 @pytest.mark.parametrize("row", ["R3", "R6", "R7", "R13"])
 def test_a_hundredth_of_the_reliability_rows(tmp_path, row):
     figures = bench(tmp_path, "reliability", row, "--share", "0.01")
