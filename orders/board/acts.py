@@ -325,7 +325,10 @@ def export(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     if request.method != "POST":
         return _only_post()
     person(request)
-    form, query = request.POST.get("format", ""), saved.Desk.of(user).query(request.GET)
+    form, query = (
+        request.POST.get("format", ""),
+        saved.Desk.of(user, getattr(request, "preference", None)).query(request.GET),
+    )
     if form not in FILES:
         messages.error(request, _("Choose CSV or Excel. Nothing was exported."))
         return _see(query.url())

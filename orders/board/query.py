@@ -92,14 +92,16 @@ class BoardQuery:
         if self.view:
             # Without a filter the view's own would be read in its place.
             made["view"], made["x"] = self.view, "1"
+        if not made:
+            # An address that says nothing gets the person's first view.
+            made["x"] = "1"
         for name, value in extra.items():
             if value:
                 made[name] = value
         return made.urlencode()
 
     def url(self, name: str = "admin:board", **extra: str) -> str:
-        query = self.encoded(**extra)
-        return f"{reverse(name)}?{query}" if query else f"{reverse(name)}?x=1"
+        return f"{reverse(name)}?{self.encoded(**extra)}"
 
     def sorted_by(self, sort: Sort) -> BoardQuery:
         return replace(self, sort_code=sort.code)

@@ -58,15 +58,16 @@ def house_views() -> dict[str, View]:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The views and preferences of one person. Two queries."""
+    """The views and preferences of one person."""
 
     views: dict[str, View]
     preference: StaffPreference
     first: str
 
     @classmethod
-    def of(cls, user: User | AnonymousUser) -> Desk:
-        preference = preference_of(user)
+    def of(cls, user: User | AnonymousUser, preference: StaffPreference | None = None) -> Desk:
+        """One query, and another one unless the request has read the preference already."""
+        preference = preference or preference_of(user)
         saved = saved_for(user)
         views = house_views() | {str(row.pk): _view(row) for row in saved}
         of_role = next((str(row.pk) for row in saved if row.is_of_role), FIRST)
