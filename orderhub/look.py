@@ -31,8 +31,8 @@ UNFOLD: dict[str, Any] = {
     },
     "LOGIN": {"form": "orderhub.login.HubLoginForm"},
     "SIDEBAR": {
-        "show_search": True,
+        "show_search": False,
         "show_all_applications": False,
-        "navigation": "orderhub.site.navigation",
+        "navigation": "orderhub.navigation.sidebar",
     },
 }

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 
 from orders import audit
+from orders.desk import preference_of
 from orders.people import scopes_kept
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -47,5 +49,44 @@ def acting_person(get_response: Handler) -> Handler:
         actor = request.user if way == "admin" else None
         with audit.acting(actor=actor, way=way), scopes_kept():
             return get_response(request)
+
+    return handle
+
+
+# Asked by scripts about once a second or at every key: they show no times in words.
+WITHOUT_A_ZONE = ("/admin/live/", "/admin/palette/", "/admin/jsi18n/")
+
+
+def own_desk(get_response: Handler) -> Handler:
+    """`request.preference`: how this person likes the screens; and their time zone for everything that is shown."""
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith("/admin/") or request.path.startswith(WITHOUT_A_ZONE):
+            return get_response(request)
+        if not request.user.is_authenticated:
+            return get_response(request)
+        preference = preference_of(request.user)
+        request.preference = preference  # type: ignore[attr-defined]
+        with timezone.override(preference.timezone or None):
+            return get_response(request)
+
+    return handle
+
+
+def asked_language(get_response: Handler) -> Handler:
+    """Outside of the admin ?lang=en shows a page in that language, and the browser keeps it.
+
+    By a link, because these pages send no referrer: browsers then send no origin either, and a form would be refused.
+    """
+
+    def handle(request: HttpRequest) -> HttpResponse:
+        asked = request.GET.get("lang", "")
+        if asked not in dict(settings.LANGUAGES) or request.path.startswith(("/admin/", "/api/", "/hooks/")):
+            return get_response(request)
+        translation.activate(asked)
+        request.LANGUAGE_CODE = asked
+        response = get_response(request)
+        response.set_cookie(settings.LANGUAGE_COOKIE_NAME, asked, max_age=365 * 24 * 3600, samesite="Lax")
+        return response
 
     return handle

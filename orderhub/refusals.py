@@ -6,26 +6,32 @@ import re
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.defaults import permission_denied as plain_refusal
 
+from orderhub import error_pages, request_id
 from orders.access import ROLES
 
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+MOST_NAMED = 3
 VERBS = {"changelist": "view", "history": "view", "change": "view", "add": "add", "delete": "delete"}
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The 403 page. For whoever is not logged in to the admin it says nothing about permissions."""
     if not admin.site.has_permission(request):
-        return plain_refusal(request, exception)
+        outside = {"title": _("Not allowed"), "request_id": request_id.current()}
+        return render(request, "public/403.html", outside, status=403)
     name = missing_permission(request, exception)
     context = {
         **admin.site.each_context(request),
         "title": _("Not allowed"),
         "permission": permission_label(name) if name else "",
         "roles": [row.label for row in ROLES.values() if name in row.may],
+        "grantors": grantors(),
+        "request_id": request_id.current(),
     }
     return render(request, "403.html", context, status=403)
 
@@ -40,6 +46,12 @@ def missing_permission(request: HttpRequest, exception: Exception) -> str:
         return ""
     verb = "change" if parts[2] == "change" and request.method == "POST" else VERBS[parts[2]]
     return f"{parts[0]}.{verb}_{parts[1]}"
+
+
+def grantors() -> list[str]:
+    """Names of those who can give a role: active staff who may change people, at most MOST_NAMED."""
+    able = get_user_model().objects.with_perm("auth.change_user", backend=BACKEND).filter(is_staff=True)
+    return [user.get_full_name() or user.get_username() for user in able.order_by("pk")[:MOST_NAMED]]
 
 
 def permission_label(name: str) -> str:

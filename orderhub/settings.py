@@ -8,7 +8,7 @@ from typing import Any
 import dj_database_url
 import django_stubs_ext
 
-from orderhub import env, look
+from orderhub import env, look, policy
 
 django_stubs_ext.monkeypatch()
 
@@ -63,6 +63,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "orderhub.request_id.request_id",
+    "csp.middleware.CSPMiddleware",
+    "orderhub.policy.PagePolicy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -70,12 +73,14 @@ MIDDLEWARE = [
     "orderhub.live.short_way",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "orderhub.middleware.asked_language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "orderhub.middleware.whole_login",
     "orderhub.middleware.acting_person",
+    "orderhub.middleware.own_desk",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -162,6 +167,9 @@ LOGIN_SPRAY_LIMIT = 40
 OTP_TOTP_ISSUER = "orderhub"
 
 UNFOLD = look.UNFOLD
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": policy.STRICT}
+# ?_state=<name> shows a list in that state (orders/states.py). For looking at screens, never for a house at work.
+SHOW_STATES = DEBUG
 
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
@@ -298,7 +306,7 @@ API_REQUESTS_PER_MINUTE = env.number("ORDERHUB_API_PER_MINUTE", 6000)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {"line": {"()": "orderhub.request_id.JsonLines"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("ORDERHUB_LOG", "WARNING")},
 }

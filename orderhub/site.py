@@ -10,76 +10,17 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.module_loading import import_string
-from django.utils.text import capfirst
 from django.utils.timezone import now
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
-from orderhub import second_factor
+from orderhub import navigation, second_factor
 from orderhub.middleware import is_whole
 from orders.worktime import missing_year
-
-# The side bar: groups of record kinds and of named pages; whoever may see none of a group does not see the group.
-NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
-    (
-        _("Orders"),
-        (
-            ("admin:board", "view_kanban"),
-            ("orders.order", "receipt_long"),
-            ("orders.todo", "task_alt"),
-            ("orders.parcel", "local_shipping"),
-            ("orders.orderfact", "fact_check"),
-            ("orders.orderevent", "history"),
-            ("orders.externalreference", "link"),
-            ("orders.contact", "contact_phone"),
-        ),
-    ),
-    (
-        _("Stock"),
-        (
-            ("orders.stockitem", "inventory_2"),
-            ("orders.stocklock", "lock"),
-            ("orders.stockentry", "list_alt"),
-        ),
-    ),
-    (
-        _("Ways in"),
-        (
-            ("integrations.connection", "cable"),
-            ("integrations.inboundmessage", "inbox"),
-            ("integrations.importrun", "upload_file"),
-            ("integrations.fieldmapping", "schema"),
-            ("integrations.unmappedvalue", "help"),
-            ("integrations.apitoken", "key"),
-        ),
-    ),
-    (
-        _("House"),
-        (
-            ("orders.shop", "storefront"),
-            ("orders.warehouse", "warehouse"),
-            ("orders.customer", "groups"),
-            ("orders.workcalendar", "calendar_month"),
-            ("orders.calendarday", "event"),
-            ("orders.precedenceversion", "rule"),
-            ("orders.sourceheard", "hearing"),
-        ),
-    ),
-    (
-        _("Access"),
-        (
-            ("auth.user", "person"),
-            ("auth.group", "badge"),
-            ("orders.staffscope", "visibility"),
-            ("orders.auditentry", "policy"),
-        ),
-    ),
-)
-
 
 # Pages of our own under /admin/: each a function (site) -> URL patterns; the views check permissions themselves.
 PAGES: tuple[str, ...] = (
@@ -88,6 +29,9 @@ PAGES: tuple[str, ...] = (
     "orderhub.today.pages",
     "orderhub.template.pages",
     "orderhub.wizard.pages",
+    "orderhub.me.pages",
+    "orderhub.palette.pages",
+    "orderhub.style_page.pages",
     "integrations.developer.pages",
 )
 
@@ -150,6 +94,7 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             **context,
             "demo_banner": second_factor.demo_banner(request),
             "calendar_banner": calendar_banner(request),
+            **(_frame(request) if self.has_permission(request) else {}),
         }
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -163,6 +108,15 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return TemplateResponse(
             request, "unfold/helpers/search_results.html", context, headers={"HX-Trigger": "search"}
         )
+
+
+def _frame(request: HttpRequest) -> dict[str, Any]:
+    """What the header shows to whoever is in."""
+    return {
+        "hub_pages": navigation.places(request),
+        "hub_search": navigation.search_address(request),
+        "preference": getattr(request, "preference", None),
+    }
 
 
 def calendar_banner(request: HttpRequest) -> str:
@@ -188,36 +142,3 @@ def hide_foreign_records() -> None:
     foreign = [model for model in admin.site._registry if model._meta.app_label not in APPS_SHOWN]
     for model in foreign:
         admin.site.unregister(model)
-
-
-def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Unfold's side bar for this person."""
-    from django.contrib import admin
-
-    today = {"title": _("Today"), "icon": "today", "link": reverse("admin:index")}
-    groups = [{"title": None, "items": [today], "separator": False}]
-    for title, entries in NAVIGATION:
-        items = [item for name, icon in entries if (item := _item(admin.site, request, name, icon))]
-        if items:
-            groups.append({"title": title, "items": items, "separator": True, "collapsible": False})
-    return groups
-
-
-def _item(site: Any, request: HttpRequest, name: str, icon: str) -> dict[str, Any] | None:
-    if ":" in name:
-        return _named_page(name, icon)
-    for model, model_admin in site._registry.items():
-        if model._meta.label_lower == name and model_admin.has_view_permission(request):
-            link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-            return {"title": capfirst(model._meta.verbose_name_plural), "icon": icon, "link": link}
-    return None
-
-
-PAGE_TITLES = {"admin:board": _("Order board")}
-
-
-def _named_page(name: str, icon: str) -> dict[str, Any] | None:
-    try:
-        return {"title": PAGE_TITLES[name], "icon": icon, "link": reverse(name)}
-    except NoReverseMatch:
-        return None

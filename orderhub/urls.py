@@ -8,9 +8,10 @@ from django.urls import include, path
 from django.utils.functional import lazy
 from django.views.generic import RedirectView
 
-from orderhub import health
+from orderhub import error_pages, health
 
 urlpatterns = [
+    path("", error_pages.front, name="front"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
@@ -23,3 +24,4 @@ urlpatterns = [
 ]
 
 handler403 = "orderhub.refusals.permission_denied"
+handler404 = "orderhub.error_pages.not_found"

@@ -16,9 +16,8 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timezone import get_current_timezone, now
-from django.utils.translation import get_language, gettext_lazy, pgettext
+from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext as _n
 
 from orders.stages import CLOSED, Stage
 
@@ -125,7 +124,7 @@ def since(at: datetime, today: datetime) -> str:
 
 def _one_unit(length: timedelta) -> str:
     if length.days:
-        return _n("%(n)s day", "%(n)s days", length.days) % {"n": length.days}
+        return ngettext("%(n)s day", "%(n)s days", length.days) % {"n": length.days}
     minutes = length.seconds // 60
     return _("%(hours)s h") % {"hours": minutes // 60} if minutes >= 60 else _("%(n)s min") % {"n": minutes}
 
@@ -203,6 +202,7 @@ TEXTS = {
     "left": gettext_lazy("%(lasting)s left"),
     "undo": gettext_lazy("Undo"),
     "close": gettext_lazy("Close"),
+    "all_help": gettext_lazy("All of the help"),
     "keys_title": gettext_lazy("Keyboard shortcuts"),
     "keys_off": gettext_lazy("Shortcuts are switched off for you. Switch them on under “My settings”."),
     "key_help": gettext_lazy("Show this help"),
@@ -230,6 +230,7 @@ PLACES = {
     "palette": "admin:palette",
     "live": "admin:live",
     "me": "admin:me",
+    "help": "admin:help",
 }
 
 

@@ -194,27 +194,167 @@
   const onready = (fn) => (document.readyState === "complete" ? fn() : ready.push(fn));
   window.hub = { config, text, keys, post, toast, announce, dialog, now, onready, lasting, make, icon, tick };
 
+  /* Help: what is registered on this very page. */
   const showKeys = () => {
+    if (document.getElementById("hub-keys")) return;
     const rows = keys.list().map(({ key, help }) =>
       make("tr", {}, make("th", { scope: "row" }, ...key.split(" ").flatMap((one) => [make("kbd", { class: "kbd" }, one), " "])), make("td", {}, help)));
-    const box = make("div", {}, make("h2", { class: "dialog-title", id: "hub-keys-title" }, text("keys_title")),
-      ...(config.shortcuts ? [] : [make("p", { class: "banner" }, text("keys_off"))]),
+    const off = config.shortcuts ? [] : [make("p", { class: "banner" }, text("keys_off"))];
+    const more = config.urls.help ? [make("a", { class: "btn btn-quiet", href: config.urls.help }, text("all_help"))] : [];
+    const box = make("dialog", { class: "dialog", id: "hub-keys", "aria-labelledby": "hub-keys-title" },
+      make("h2", { class: "dialog-title", id: "hub-keys-title" }, text("keys_title")), ...off,
       make("table", { class: "table" }, make("tbody", {}, ...rows)),
-      make("div", { class: "dialog-actions" }, make("button", { type: "button", class: "btn", "data-close": true }, text("close"))));
-    dialog(box);
+      make("div", { class: "dialog-actions" }, ...more, make("button", { type: "button", class: "btn", "data-close": true, autofocus: true }, text("close"))));
+    document.body.append(box);
+    dialog(box).then(() => box.remove());
   };
+
+  /* The palette: type, arrows, Enter. What it finds are links, so a middle click opens a tab. */
+  const palette = (typed = "") => {
+    if (!config.urls.palette || document.getElementById("hub-palette")) return;
+    const input = make("input", {
+      type: "text", id: "hub-palette-input", role: "combobox", "aria-expanded": "true", "aria-controls": "hub-palette-list",
+      "aria-autocomplete": "list", "aria-label": text("palette_hint"), placeholder: text("palette_hint"), autocomplete: "off", spellcheck: "false",
+    });
+    const list = make("div", { id: "hub-palette-list", role: "listbox", "aria-label": text("key_palette") });
+    const note = make("p", { class: "hub-palette-note muted", role: "status" });
+    const box = make("dialog", { class: "dialog hub-palette", id: "hub-palette", "aria-label": text("key_palette") }, input, list, note);
+    let at = 0;
+    let asked = 0;
+    const options = () => [...list.querySelectorAll("[role=option]")];
+    const mark = (next) => {
+      const all = options();
+      at = all.length ? (next + all.length) % all.length : 0;
+      all.forEach((one, i) => one.setAttribute("aria-selected", String(i === at)));
+      all[at]?.scrollIntoView({ block: "nearest" });
+      if (all.length) input.setAttribute("aria-activedescendant", all[at].id);
+      else input.removeAttribute("aria-activedescendant");
+    };
+    const draw = (groups, term) => {
+      let n = 0;
+      list.replaceChildren(...groups.map((group, g) => make("div", { role: "group", "aria-labelledby": `hub-palette-group-${g}` },
+        make("h3", { id: `hub-palette-group-${g}` }, group.title),
+        ...group.items.map((item) => make("a", { role: "option", id: `hub-palette-${n++}`, href: item.url, tabindex: "-1" }, icon(item.icon), make("span", {}, item.title), make("small", { class: "muted" }, item.hint))))));
+      note.textContent = n ? "" : text("palette_none", { q: term });
+      mark(0);
+    };
+    const ask = async () => {
+      const mine = ++asked;
+      const term = input.value.trim();
+      try {
+        const response = await fetch(`${config.urls.palette}?q=${encodeURIComponent(term)}`, { headers: { Accept: "application/json" } });
+        if (!response.ok) throw new Error(String(response.status));
+        const answer = await response.json();
+        if (mine === asked) draw(answer.groups, term);
+      } catch {
+        if (mine === asked) { list.replaceChildren(); note.textContent = text("palette_failed"); }
+      }
+    };
+    let pause = null;
+    input.addEventListener("input", (event) => {
+      if (event.isComposing) return;
+      clearTimeout(pause);
+      pause = setTimeout(ask, 120);
+    });
+    input.addEventListener("compositionend", ask);
+    input.addEventListener("keydown", async (event) => {
+      if (event.isComposing || event.keyCode === 229) return;
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") { event.preventDefault(); mark(at + (event.key === "ArrowDown" ? 1 : -1)); }
+      if (event.key === "Enter") {
+        event.preventDefault();
+        // Whoever types and presses Enter at once means what was typed, not what was found before.
+        clearTimeout(pause);
+        await ask();
+        const chosen = options()[at];
+        if (chosen && (event.ctrlKey || event.metaKey)) window.open(chosen.href, "_blank", "noopener");
+        else chosen?.click();
+      }
+    });
+    document.body.append(box);
+    input.value = typed;
+    dialog(box).then(() => box.remove());
+    input.focus();
+    ask();
+  };
+
   keys.on("?", showKeys, { help: text("key_help") });
-  keys.on("/", () => document.querySelector("[data-search]")?.focus(), { help: text("key_search"), when: () => document.querySelector("[data-search]") });
+  const searchBox = () => [...document.querySelectorAll("#content [data-search], [data-search]")].find((one) => one.checkVisibility());
+  keys.on("/", () => { const found = searchBox(); if (found) { found.focus(); found.select(); } else palette(); }, { help: text("key_search") });
+  keys.on("Ctrl+k", () => palette(), { help: text("key_palette") });
   for (const [key, place] of [["g h", "home"], ["g b", "board"], ["g e", "exceptions"], ["g r", "gates"], ["g u", "rules"]]) {
     if (config.urls[place]) keys.on(key, () => location.assign(config.urls[place]), { help: text(`go_${place}`) });
   }
   keys.on("u", () => undoable?.(), { help: text("key_undo"), when: () => undoable !== null });
+  // Out of a field and back to where one came from: what Esc means outside of dialogs.
+  let cameFrom = null;
+  document.addEventListener("focusin", (event) => { if (event.target.matches?.("[data-search]")) cameFrom = event.relatedTarget || cameFrom; });
+  keys.on("Escape", () => { const from = cameFrom; document.activeElement.blur(); if (from?.isConnected) from.focus(); },
+    { help: text("key_close"), when: () => document.activeElement?.matches("[data-search]") });
   document.addEventListener("keydown", pressed);
+
+  /* The first row, past everything that repeats on every page. */
+  const skip = () => {
+    const content = document.getElementById("content");
+    const lists = "[data-list], [role=grid], #result_list tbody, .table tbody";
+    const list = content?.querySelector(lists);
+    const first = list?.querySelector('[tabindex="0"], th a[href], td a[href], a[href], button');
+    (first || content)?.focus();
+    (first || content)?.scrollIntoView({ block: "nearest" });
+  };
+  const wide = matchMedia("(min-width: 64rem)");
+  const paintTheme = () => {
+    for (const button of document.querySelectorAll("[data-theme-switch]")) {
+      button.hidden = false;
+      button.setAttribute("aria-label", button.dataset[hubTheme.chosen]);
+      button.title = button.dataset[hubTheme.chosen];
+    }
+    for (const pill of document.querySelectorAll("button[data-theme]")) pill.setAttribute("aria-pressed", String(pill.dataset.theme === hubTheme.chosen));
+  };
+  const chooseTheme = (theme) => { hubTheme.set(theme); paintTheme(); };
+  const next = { auto: "light", light: "dark", dark: "auto" };
+  const clicks = {
+    "[data-show-keys]": showKeys,
+    "[data-palette]": () => palette(),
+    "[data-skip]": skip,
+    "[data-theme-switch]": () => chooseTheme(next[hubTheme.chosen]),
+    "button[data-theme]": (found) => chooseTheme(found.dataset.theme),
+  };
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-show-keys]")) { event.preventDefault(); showKeys(); }
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    for (const [wanted, act] of Object.entries(clicks)) {
+      const found = event.target.closest(wanted);
+      if (found) { event.preventDefault(); act(found); return; }
+    }
+    const side = event.target.closest("[data-side]");
+    if (side && wide.matches) {
+      event.preventDefault();
+      const folded = !document.documentElement.classList.contains("side-folded");
+      hubTheme.fold(folded);
+      side.setAttribute("aria-expanded", String(!folded));
+    }
   });
+
+  /* Where a number came from: on hover, focus and tap. */
+  let tip = null;
+  const hideTip = () => { tip?.remove(); tip = null; };
+  const showTip = (event) => {
+    const source = event.target.closest?.("[data-tip]");
+    if (!source) return;
+    hideTip();
+    tip = make("div", { class: "tip", "aria-hidden": "true" }, source.dataset.tip);
+    document.body.append(tip);
+    const from = source.getBoundingClientRect();
+    const size = tip.getBoundingClientRect();
+    tip.style.left = `${Math.max(8, Math.min(from.left, innerWidth - size.width - 8))}px`;
+    tip.style.top = `${from.top > size.height + 12 ? from.top - size.height - 6 : from.bottom + 6}px`;
+  };
+  for (const name of ["mouseover", "focusin", "click"]) document.addEventListener(name, showTip);
+  for (const name of ["mouseout", "focusout", "scroll"]) document.addEventListener(name, hideTip, { passive: true, capture: name === "scroll" });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
+
   window.addEventListener("load", () => {
     tick();
+    paintTheme();
     setInterval(tick, 60000);
     ready.splice(0).forEach((fn) => fn());
   });
