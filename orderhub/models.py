@@ -13,11 +13,14 @@ from orders.auditing import Audited
 class House(Audited):
     """The one row about this installation."""
 
-    HOUSEKEEPING = frozenset({"setup_began_at", "setup_ended_at"})
+    HOUSEKEEPING = frozenset({"setup_began_at", "setup_ended_at", "demo_removed_at"})
 
     company = models.CharField(_("company name"), max_length=80, blank=True)
     setup_began_at = models.DateTimeField(_("setting up began"), null=True, editable=False)
     setup_ended_at = models.DateTimeField(_("setting up ended"), null=True, editable=False)
+
+    # Somebody has taken the demo data out: starting the demo again does not bring them back unasked.
+    demo_removed_at = models.DateTimeField(_("demo data removed"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("house")

@@ -25,7 +25,8 @@ from django.views.decorators.cache import never_cache
 from django_stubs_ext import StrOrPromise
 
 from orderhub import demo, template
-from orderhub.models import House, SetupStep, the_house
+from orderhub.demo.loading import Progress
+from orderhub.models import House, SetupStep, TemplateInstall, the_house
 from orderhub.refusals import permission_label
 from orderhub.template import see_other
 from orders import audit
@@ -122,27 +123,36 @@ def forget(key: str) -> None:
         House.objects.filter(pk=1).update(setup_ended_at=None)
 
 
-def show_demo(*, by: Any, at: datetime, n_orders: int = DEMO_ORDERS) -> int:
-    """Rules, roles and reasons, and demo orders beside them; returns how many. Sample shops would only be in the way.
+def show_demo(
+    *, by: Any, at: datetime, n_orders: int = DEMO_ORDERS, progress: Progress = lambda done, total: None
+) -> demo.Loaded:
+    """Rules, roles and reasons, and demo orders beside them. Sample shops would only be in the way.
 
     Raises demo.AlreadyLoaded.
     """
     with transaction.atomic():
-        template.install(by=by, at=at, without=["places"])
-        loaded = demo.load(n_orders, seed=1, at=at)
-        note("template", SetupStep.State.DONE, {}, by=by, at=at)
+        # Once: whoever has undone the template does not want it back with every start of the demo.
+        if not TemplateInstall.objects.exists():
+            template.install(by=by, at=at, without=["places"])
+            note("template", SetupStep.State.DONE, {}, by=by, at=at)
+    with transaction.atomic():
+        loaded = demo.load(n_orders, seed=1, at=at, progress=progress)
         note("source", SetupStep.State.DONE, {"kind": "demo"}, by=by, at=at)
         note("mapping", SetupStep.State.SKIPPED, {}, by=by, at=at)
-    return loaded.n_orders
+        House.objects.filter(pk=1).update(demo_removed_at=None)
+    return loaded
 
 
-def remove_demo() -> int:
+def remove_demo(*, at: datetime) -> int:
     """Take every demo row out; how many orders went. Steps that only the demo had done are to come again."""
     with transaction.atomic():
         gone = demo.wipe()
-        for key in SetupStep.objects.filter(key="source", made__kind="demo").values_list("key", flat=True):
-            forget(key)
+        if SetupStep.objects.filter(key="source", made__kind="demo").exists():
+            forget("source")
             forget("mapping")
+        house = the_house()
+        house.demo_removed_at = at
+        house.save()
     return gone.get("order", 0)
 
 
@@ -184,7 +194,7 @@ class _Pages:
         if action == "demo":
             return self._show_demo(request)
         if action == "remove_demo":
-            n_orders = remove_demo()
+            n_orders = remove_demo(at=now())
             text = ngettext("%(n)s demo order was removed.", "%(n)s demo orders were removed.", n_orders)
             messages.success(request, text % {"n": n_orders})
         else:
@@ -195,7 +205,7 @@ class _Pages:
 
     def _show_demo(self, request: HttpRequest) -> HttpResponse:
         try:
-            n_orders = show_demo(by=request.user, at=now())
+            n_orders = show_demo(by=request.user, at=now()).n_orders
             text = ngettext("%(n)s demo order was loaded.", "%(n)s demo orders were loaded.", n_orders)
             messages.success(request, text % {"n": n_orders})
         except demo.AlreadyLoaded as found:

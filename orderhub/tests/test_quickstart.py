@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import pty
+import re
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import RequestFactory
+from django.utils.timezone import now
 
 from integrations.models import ApiToken, Connection
 from integrations.tokens import digest
+from orderhub import wizard
+from orderhub.management.commands.quickstart import n_late
+from orderhub.models import SetupStep, TemplateInstall
 from orders.access import ROLES
-from orders.models import Order, WorkCalendar
+from orders.models import Order, ReasonCode, Shop, WorkCalendar
 from orders.people import StaffScope
 
 pytestmark = pytest.mark.django_db
@@ -132,3 +142,135 @@ def test_without_demo_it_sets_up_the_basics_and_says_what_is_next(
     assert not User.objects.exists()
     assert not Order.objects.exists()
     assert list(var.iterdir()) == []
+
+
+def said(**options: Any) -> str:
+    out = io.StringIO()
+    call_command("quickstart", stdout=out, **options)
+    return out.getvalue()
+
+
+def said_on_a_terminal(**options: Any) -> str:
+    leader, follower = pty.openpty()
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        # A terminal holds some 4 KB: whoever does not listen stops the one who speaks. Its end is an error.
+        with suppress(OSError):
+            while part := os.read(leader, 1000):
+                heard.append(part)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    with os.fdopen(follower, "w") as terminal:
+        call_command("quickstart", stdout=terminal, **options)
+    listener.join(10)
+    os.close(leader)
+    return b"".join(heard).decode()
+
+
+def test_on_a_terminal_a_bar_grows_in_place(var: Path) -> None:
+    text = said_on_a_terminal(demo=True, orders=8)
+
+    assert re.search(r"\r\[#{30}\] 100%  ", text)
+    assert re.search(r"\r\[\.{30}\]   0%  ", text)
+    # Each of the four steps ends its own line.
+    assert len(re.findall(r"100%[^\r]*\r\n", text)) == 4
+
+
+def test_in_a_pipe_each_step_is_a_plain_line(var: Path) -> None:
+    text = said(demo=True, orders=8)
+
+    assert "\r" not in text
+    assert "[#" not in text
+    assert len(text.splitlines()) == 4 + 1 + len(noted(var)) + 2
+
+
+def test_it_ends_with_where_to_go_and_who_can_log_in(var: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERHUB_URL", "http://127.0.0.1:8123")
+
+    lines = said(demo=True, orders=8).splitlines()
+
+    assert "http://127.0.0.1:8123/admin/" in lines[-1]
+    assert str(var / "logins.txt") in lines[-2]
+    assert any(line.startswith("ops_manager") and noted(var)["ops_manager"] in line for line in lines)
+
+
+def test_quiet_says_nothing_and_does_the_same(var: Path) -> None:
+    assert said(demo=True, orders=8, quiet=True) == ""
+
+    assert Order.objects.count() == 8
+
+
+def test_json_is_one_object_without_passwords(var: Path) -> None:
+    text = said(demo=True, orders=40, json=True)
+
+    answer = json.loads(text)
+    assert (answer["demo"], answer["orders"], answer["already_loaded"]) == (True, 40, False)
+    assert answer["late"] == n_late() > 0
+    assert answer["logins_file"] == str(var / "logins.txt")
+    assert not any(password in text for password in noted(var).values())
+
+
+def test_the_demo_board_has_a_red_order(var: Path) -> None:
+    set_up(n_orders=wizard.DEMO_ORDERS)
+
+    assert n_late() > 0
+
+
+def test_the_demo_has_the_template_but_no_sample_shops(var: Path) -> None:
+    set_up()
+
+    assert ReasonCode.objects.count() == 13
+    assert not Shop.objects.filter(is_demo=False).exists()
+    assert dict(SetupStep.objects.values_list("key", "state")) == {
+        "template": "done",
+        "source": "done",
+        "mapping": "skipped",
+    }
+
+
+def test_a_template_that_somebody_has_undone_does_not_come_back_by_itself(var: Path) -> None:
+    set_up()
+    ReasonCode.objects.all().delete()
+
+    set_up()
+
+    assert TemplateInstall.objects.count() == 1
+    assert not ReasonCode.objects.exists()
+
+
+@pytest.mark.parametrize("n_orders", [0, -1])
+def test_a_wrong_number_is_refused_before_anything_is_written(var: Path, n_orders: int) -> None:
+    with pytest.raises(CommandError) as refused:
+        said(demo=True, orders=n_orders)
+
+    assert refused.value.returncode == 1
+    assert not User.objects.exists()
+    assert not WorkCalendar.objects.exists()
+
+
+def test_removed_demo_data_stay_away_when_the_demo_is_started_again(var: Path, settings: Any) -> None:
+    settings.DEMO = True
+    set_up()
+    wizard.remove_demo(at=now())
+
+    out = io.StringIO()
+    call_command("bring_up", stdout=out)
+
+    assert not Order.objects.exists()
+    assert "quickstart --demo" in out.getvalue()
+    set_up()
+    assert Order.objects.count() == 8
+    call_command("bring_up", stdout=out)
+    assert Order.objects.count() == 8
+
+
+def test_what_somebody_connects_in_the_demo_is_no_partner(var: Path) -> None:
+    set_up()
+    told = (var / "sandbox.json").read_bytes()
+    Connection.objects.create(slug="mine", label="m", connector="rows", role="shop", is_demo=True)
+
+    set_up()
+
+    assert (var / "sandbox.json").read_bytes() == told

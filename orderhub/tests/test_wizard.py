@@ -240,6 +240,7 @@ def test_demo_data_go_with_one_click_and_take_nothing_else(browser):
         answer = browser.post(START, {"action": "remove_demo"}, follow=True)
 
     assert "3 demo orders were removed." in answer.content.decode()
+    assert the_house().demo_removed_at == AT
     assert list(Order.objects.all()) == [mine]
     assert not Customer.objects.filter(is_demo=True).exists()
     # Rules and reasons are the template's, not the demo's.

@@ -7,6 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
+
+from orderhub.models import the_house
 
 
 class Command(BaseCommand):
@@ -17,6 +20,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.check(include_deployment_checks=False)
         call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+        if settings.DEMO and the_house().demo_removed_at is not None:
+            call_command("quickstart", quiet=True, stdout=self.stdout, stderr=self.stderr)
+            self.stdout.write(
+                _(
+                    "The demo data were removed. They come back with manage.py quickstart --demo, or under /admin/start/."
+                )
+            )
+            return
         # script/server prints the logins itself, once everything runs.
         call_command(
             "quickstart", demo=settings.DEMO, hide_logins=True, stdout=self.stdout, stderr=self.stderr
