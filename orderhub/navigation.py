@@ -32,8 +32,8 @@ PLACES: tuple[Place, ...] = (
     Place("admin:rules", _("Rules"), "rule"),
     Place("admin:connections", _("Connections"), "cable", "integrations.view_connection"),
     Place("admin:insights", _("Insights"), "eye"),
-    Place("admin:template", _("Set up"), "settings", "integrations.change_connection"),
-    Place("admin:api", _("API"), "key"),
+    Place("admin:wizard", _("Set up"), "settings", "orderhub.run_setup"),
+    Place("admin:api", _("API"), "key", "integrations.view_apitoken"),
 )
 
 # The side bar: groups of record kinds; whoever may see none of a group does not see the group.
@@ -75,6 +75,7 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("orders.shop", "store"),
             ("orders.warehouse", "warehouse"),
             ("orders.customer", "users"),
+            ("orders.reasoncode", "list"),
             ("orders.workcalendar", "calendar"),
             ("orders.calendarday", "today"),
             ("orders.precedenceversion", "rule"),

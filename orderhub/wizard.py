@@ -178,7 +178,7 @@ class _Pages:
         standings = standing(request.user)
         context = {
             **self.site.each_context(request),
-            "title": _("Set up orderhub"),
+            "title": _title(),
             "standings": standings,
             "is_fresh": not any(one.state for one in standings),
             "next": _next(standings),
@@ -312,6 +312,11 @@ def _undo(request: HttpRequest, mine: Standing, at: datetime) -> HttpResponse:
         forget(mine.step.key)
     messages.success(request, text or _("The step is to come again."))
     return see_other(mine.url)
+
+
+def _title() -> str:
+    company = the_house().company
+    return _("Set up orderhub for %(company)s") % {"company": company} if company else _("Set up orderhub")
 
 
 def minutes() -> int | None:

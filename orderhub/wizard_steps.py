@@ -43,7 +43,7 @@ class PlaceForm(forms.Form):
         label=gettext_lazy("Company name"),
         max_length=80,
         required=False,
-        help_text=gettext_lazy("Shown in the header. It can stay empty."),
+        help_text=gettext_lazy("Shown on the pages of setting up. It can stay empty."),
     )
     language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
     zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
