@@ -77,7 +77,7 @@ def live_context(
         "trace": reading.trace,
         "stage_why": next((one for one in reading.trace["why"] if one["what"] == "stage"), None),
         "turn": turn_of(order, at),
-        "chips": chips_of(order, at)[1:],
+        "chips": chips_of(order, at),
         "is_provisional": is_provisional_until(order, at),
         "cells": bar,
         "conflicts": disagreements(reading),

@@ -34,7 +34,7 @@ def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
     return {
         "order": order,
         "at": at,
-        "chips": chips_of(order, at)[1:],
+        "chips": chips_of(order, at),
         "stage_why": next((one for one in reading.trace["why"] if one["what"] == "stage"), None),
         "trace": reading.trace,
         "conflicts": disagreements(reading),

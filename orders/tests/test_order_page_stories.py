@@ -96,6 +96,7 @@ def test_both_sources_of_a_conflict_are_shown_with_the_rule_and_the_way_to_use_t
     assert "wms-system" in html
     assert "The goods had left when the cancellation was accepted." in html
     assert decision(disputed) in html
+    assert re.search(r'class="order-now">.*?chip-warn.*?Sources disagree.*?order-clock', html, re.DOTALL)
 
 
 def test_the_preview_says_what_would_change_and_changes_nothing(disputed):
