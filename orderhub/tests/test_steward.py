@@ -157,7 +157,7 @@ def test_a_cluster_with_a_heartbeat_and_an_empty_queue_is_well(watchdog):
 def test_a_cluster_without_a_heartbeat_is_stuck(watchdog):
     tasks.pulse("worker", NOON - LIMIT - timedelta(seconds=1))
 
-    assert watchdog.trouble(NOON) == "no worker has answered for 90 seconds"
+    assert watchdog.trouble(NOON) == "no worker has finished anything for 90 seconds"
     watchdog.started_at = NOON - LIMIT + timedelta(seconds=1)
     assert watchdog.trouble(NOON) == ""
 
@@ -165,13 +165,24 @@ def test_a_cluster_without_a_heartbeat_is_stuck(watchdog):
 def test_a_cluster_that_never_had_a_heartbeat_is_stuck(watchdog):
     WorkSignal.objects.all().delete()
 
-    assert watchdog.trouble(NOON) == "no worker has answered for 90 seconds"
+    assert watchdog.trouble(NOON) == "no worker has finished anything for 90 seconds"
 
 
-def test_a_task_that_nobody_fetches_is_trouble(watchdog):
+def test_a_task_that_waits_behind_much_work_is_no_trouble(watchdog):
+    tasks.pulse("worker", NOON - LIMIT - timedelta(seconds=1))
     OrmQ.objects.create(key="orderhub", payload="", lock=NOON - LIMIT - timedelta(seconds=1))
 
-    assert watchdog.trouble(NOON) == "a task has waited for 90 seconds"
+    tasks.pulse("inbox", NOON - timedelta(seconds=10))
+
+    assert watchdog.trouble(NOON) == ""
+
+
+def test_the_stewards_own_heartbeat_is_no_sign_of_the_workers(watchdog):
+    tasks.pulse("worker", NOON - LIMIT - timedelta(seconds=1))
+
+    tasks.pulse("steward", NOON)
+
+    assert watchdog.trouble(NOON) == "no worker has finished anything for 90 seconds"
 
 
 def test_a_task_that_is_never_acknowledged_is_trouble_once(watchdog):
