@@ -23,6 +23,7 @@ WHATS = {
     "import": "a file of new orders, mapped, stored and settled",
     "board": "the board's pages with 10,000 and with 1,260,000 orders",
     "memory": "what web, steward and worker hold together",
+    "live": "a commit until the changed cell in real browsers; what an idle board costs",
     "scale": "the rates of ingest with 10,000 and with 1,260,000 orders",
     "planted": "planted bugs, each of which its test must notice",
     "crash": "PostgreSQL killed under load; what was acknowledged is there",
