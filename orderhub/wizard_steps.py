@@ -159,7 +159,8 @@ class Source:
                 demo.load(wizard.DEMO_ORDERS, seed=1, at=at)
             return {"kind": DEMO}
         shop, before = _shop(said["shop"].strip(), preference_of(request.user).timezone)
-        connection = _connect(shop, said["kind"], request, at)
+        connection = _connect(shop, said["kind"])
+        _keep_starters(request, at)
         return {"kind": said["kind"], "connection": connection.pk, "shop": shop.pk, "shop_before": before}
 
     def undo(self, request: HttpRequest, made: Mapping[str, Any], at: datetime) -> str:
@@ -197,7 +198,7 @@ def _shop(name: str, zone: str) -> tuple[Shop, str | None]:
     return Shop.objects.create(code=code, name=name, timezone=zone, is_demo=settings.DEMO), None
 
 
-def _connect(shop: Shop, kind: str, request: HttpRequest, at: datetime) -> Connection:
+def _connect(shop: Shop, kind: str) -> Connection:
     connector, slug = ("rows", f"{shop.code}-files") if kind == FILE else ("standard_webhooks", shop.code)
     number = 1
     while Connection.objects.filter(slug=slug).exists():
@@ -209,16 +210,16 @@ def _connect(shop: Shop, kind: str, request: HttpRequest, at: datetime) -> Conne
         connector=connector,
         role=Role.SHOP,
         shop=shop,
-        mapping=_mapping(request, at) if kind == FILE else None,
         is_demo=settings.DEMO,
     )
 
 
-def _mapping(request: HttpRequest, at: datetime) -> FieldMapping:
-    """The starter in the reader's language; one of that name that people have changed stays as it is."""
-    name = "table-zh" if (get_language() or "").startswith("zh") else "table-en"
-    found = FieldMapping.objects.filter(name=name).first()
-    return found or versions.named(name, STARTERS[name][1], by=request.user, at=at)  # type: ignore[arg-type]
+def _keep_starters(request: HttpRequest, at: datetime) -> None:
+    """Mappings for tables with usual column names, to fit files to; those that are there already stay as they are."""
+    known = set(FieldMapping.objects.values_list("name", flat=True))
+    for name, (_label, definition) in STARTERS.items():
+        if name not in known:
+            versions.named(name, definition, by=request.user, at=at)  # type: ignore[arg-type]
 
 
 def _connection(made: Mapping[str, Any]) -> Connection | None:
