@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import logout
+from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
@@ -123,8 +124,9 @@ def calendar_banner(request: HttpRequest) -> str:
     """From 1 November, while the next year's holidays are not published: every clock that runs into it is a guess."""
     if not request.user.is_authenticated:
         return ""
-    year = missing_year(now())
-    if year is None:
+    # Every page asks; holidays are published once a year.
+    year = cache.get_or_set("missing_year", lambda: missing_year(now()) or 0, 60)
+    if not year:
         return ""
     return gettext("The holidays of %(year)s are not published. Deadlines in that year are provisional.") % {
         "year": year

@@ -110,33 +110,39 @@ def granted(user: User | AnonymousUser) -> Grant | None:
 def _read_grant(user: User) -> Grant:
     if user.has_perm("orders.see_all_orders"):
         return Grant(user.pk, everything=True)
-    scope = StaffScope.objects.filter(user=user).first()
-    if scope is None:
+    rows = _scope_rows(user)
+    if not rows:
         return Grant(user.pk)
-    if scope.everything:
+    _kind, _pk, everything, regions, own_customers, cross_border = rows[0]
+    if everything:
         return Grant(user.pk, everything=True)
-    shops, warehouses = _places(scope)
     return Grant(
         user.pk,
-        shops=shops,
-        warehouses=warehouses,
-        regions=tuple(scope.regions),
-        own_customers=scope.own_customers,
-        cross_border=scope.cross_border,
+        shops=tuple(sorted(row[1] for row in rows if row[0] == _SHOP)),
+        warehouses=tuple(sorted(row[1] for row in rows if row[0] == _WAREHOUSE)),
+        regions=tuple(regions),
+        own_customers=own_customers,
+        cross_border=cross_border,
     )
 
 
-def _places(scope: StaffScope) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The scope's shops and warehouses by id. One query: every page of every keeper asks."""
-    of_shops = StaffScope.shops.through.objects.filter(staffscope=scope)
-    of_warehouses = StaffScope.warehouses.through.objects.filter(staffscope=scope)
-    rows = list(
-        of_shops.values_list(models.Value(0), "shop_id").union(
-            of_warehouses.values_list(models.Value(1), "warehouse_id"), all=True
+_ITSELF, _SHOP, _WAREHOUSE = range(3)
+_COLUMNS = ("everything", "regions", "own_customers", "cross_border")
+
+
+def _scope_rows(user: User) -> list[Any]:
+    """The scope itself, its shops and its warehouses by id, each with the scope's columns. One query: every page asks."""
+    itself = StaffScope.objects.filter(user=user).values_list(models.Value(_ITSELF), "pk", *_COLUMNS)
+    parts = [
+        through.objects.filter(staffscope__user=user).values_list(
+            models.Value(kind), column, *(f"staffscope__{name}" for name in _COLUMNS)
         )
-    )
-    shops, warehouses = (tuple(sorted(pk for kind, pk in rows if kind == which)) for which in (0, 1))
-    return shops, warehouses
+        for kind, through, column in (
+            (_SHOP, StaffScope.shops.through, "shop_id"),
+            (_WAREHOUSE, StaffScope.warehouses.through, "warehouse_id"),
+        )
+    ]
+    return sorted(itself.union(*parts, all=True), key=lambda row: (row[0], row[1]))
 
 
 def order_scope(user: User | AnonymousUser) -> Q | Literal[True] | None:

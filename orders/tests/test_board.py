@@ -10,8 +10,8 @@ from orders.board.counting import numbers, page
 from orders.board.filters import Looking
 from orders.board.ordering import SORTS
 from orders.board.query import read
-from orders.models import Order
-from orders.tests.factories import MONDAY, after, make_order, make_shop
+from orders.models import Contact, Order, Shop
+from orders.tests.factories import MONDAY, after, make_customer, make_order, make_shop, make_warehouse
 from orders.tests.staff import make_staff, staff_client
 
 pytestmark = pytest.mark.django_db
@@ -119,3 +119,200 @@ def test_a_person_without_the_permission_is_told_which_one_and_who_has_it():
     answer = staff_client(everything=True).get(BOARD)
 
     assert answer.status_code == 403
+
+
+FILTERED = {
+    "need=todo": {"next_step": "date"},
+    "need=risk": {"promised_at": after(1)},
+    "need=late": {"step_due_at": after(-1)},
+    "need=exception": {"has_conflict": True},
+    "need=nobody": {"assignee": None},
+    "stage=picking": {"stage": "picking"},
+    "stage=picking&stage=customs": {"stage": "customs"},
+    "step=waybill": {"next_step": "waybill"},
+    "turn=customs": {"stage": "customs"},
+    "updated=w1": {"last_fact_at": after(-0.5)},
+    "updated=o24": {"last_fact_at": None},
+    "conflict=1": {"has_conflict": True},
+    "held=1": {"is_held": True},
+    "short=1": {"is_short": True},
+    "unknown=1": {"n_unknown": 2},
+    "stuck=1": {"stalled_at": after(-1)},
+    "rush=1": {"is_rush": True},
+    "aside=1": {"set_aside": "a -> b"},
+    "state=closed": {"is_open": False, "stage": "completed"},
+}
+# What an order is that none of the filters wants.
+PLAIN = {
+    "stage": "in_transit", "next_step": "", "promised_at": None, "step_due_at": None, "stalls_at": None,
+    "last_fact_at": after(-3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "columns"), FILTERED.items())
+def test_a_filter_lists_what_it_says_and_counts_what_it_lists(query, columns):
+    shop, looking = make_shop(), Looking(make_staff("ops_manager"), MONDAY)
+    other = make_staff("sales")
+    for _n in range(4):
+        put(make_order(shop=shop), **{**PLAIN, "assignee": other, **columns})
+    for _n in range(3):
+        put(make_order(shop=shop), **PLAIN, assignee=other)
+
+    there, _back = walk(read(QueryDict(query)), looking)
+
+    seen = [pk for rows in there for pk in rows]
+    assert len(seen) == len(set(seen)) == 4
+    assert numbers(read(QueryDict(query)), looking, {}).total.n == 4
+
+
+def test_filters_by_shop_warehouse_and_stars_read_the_rows_that_staff_made():
+    shop, house, customer = make_shop(), make_warehouse(), make_customer(stars=4)
+    wanted = put(make_order(shop=shop), warehouse=house, customer=customer)
+    make_order(shop=make_shop())
+    looking = Looking(make_staff("ops_manager"), MONDAY)
+
+    for query in (f"shop={shop.pk}", f"warehouse={house.pk}", "stars=4", f"shop={shop.pk}&stars=3"):
+        assert [order.pk for order in read(QueryDict(query)).orders(looking)] == [wanted.pk]
+    assert not read(QueryDict("stars=5")).orders(looking)
+
+
+def test_what_means_nothing_in_an_address_is_left_out_and_named():
+    query = read(QueryDict("stage=nowhere&stage=picking&sort=price&shop=x'--&state=open"))
+
+    assert query.filters == {"stage": ["picking"], "state": ["open"]}
+    assert query.refused == (("shop", "x'--"), ("stage", "nowhere"))
+    assert query.sort.code == "due"
+
+
+def test_a_page_mark_that_nobody_wrote_leads_to_the_first_page():
+    make_order()
+
+    answer = staff_client("ops_manager").get(BOARD + "?x=1&after=bm9uc2Vuc2U")
+
+    assert answer.status_code == 302
+    assert answer["Location"] == BOARD + "?x=1"
+
+
+def test_the_default_view_never_hides_an_order_that_is_late():
+    late = put(make_order(), **{**PLAIN, "promised_at": after(-1)})
+    put(make_order(), **PLAIN)
+
+    answer = staff_client("ops_manager").get(BOARD)
+
+    assert [row.order.pk for row in answer.context["rows"]] == [late.pk]
+    assert "已超时" in answer.content.decode() or "Late" in answer.content.decode()
+
+
+def test_the_numbers_beside_the_views_are_the_lengths_of_their_lists():
+    shop = make_shop()
+    for columns in ({"promised_at": after(1)}, {"has_conflict": True}, {"promised_at": after(-3)}, {}):
+        put(make_order(shop=shop), **{**PLAIN, **columns})
+    client = staff_client("ops_manager")
+
+    tabs = client.get(BOARD).context["tabs"]
+
+    assert [tab["n"] for tab in tabs] == [3, 2, 1, 0, 4]
+    assert [client.get(tab["url"]).context["total"].n for tab in tabs] == [3, 2, 1, 0, 4]
+
+
+def test_a_list_of_closed_orders_looks_back_so_far_and_says_so():
+    shop = make_shop()
+    ids = [7, 8, 30_000, 60_000, *range(60_001, 60_006)]
+    for pk in ids:
+        put(make_order(shop=shop, id=pk), is_open=False, stage="completed")
+    query, looking = read(QueryDict("state=closed")), Looking(make_staff("ops_manager"), MONDAY)
+
+    there, back = walk(query, looking)
+
+    assert [pk for rows in there for pk in rows] == ids[::-1]
+    assert [pk for rows in reversed(back) for pk in rows] == ids[::-1][: len(ids) - len(there[-1])]
+    total = numbers(query, looking, {}).total
+    assert (total.n, total.is_exact) == (6, False)
+
+
+SEARCHED = {"hub": "number", "shop": "external_id", "waybill": "waybill"}
+
+
+@pytest.mark.parametrize("column", SEARCHED.values())
+def test_a_number_of_any_kind_leads_straight_to_the_order(column):
+    order = put(make_order(external_id="TB-778899"), waybill="SF1234567890")
+    make_order()
+
+    answer = staff_client("ops_manager").get(BOARD, {"q": f" {getattr(order, column)} "})
+
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/admin/orders/order/{order.pk}/change/"
+
+
+def test_a_hub_number_may_be_typed_as_it_is_heard():
+    order = put(make_order(), number="OH260601-0A1B1")
+
+    answer = staff_client("ops_manager").get(BOARD, {"q": "oh260601oaibl"})
+
+    assert answer["Location"] == f"/admin/orders/order/{order.pk}/change/"
+
+
+def test_the_last_four_digits_of_a_phone_list_every_order_of_that_phone():
+    contact = Contact.objects.keep({"name": "王小明", "phone": "13812345678"})
+    orders = [put(make_order(), contact=contact) for _n in range(2)]
+
+    answer = staff_client("ops_manager").get(BOARD, {"q": "5678"})
+
+    assert [row.order for row in answer.context["rows"]] == orders[::-1]
+    assert "王**" in answer.content.decode()
+    assert "13812345678" not in answer.content.decode()
+
+
+def test_a_part_of_a_number_is_looked_for_only_when_asked_for():
+    order = make_order(external_id="TB-778899")
+    client = staff_client("ops_manager")
+
+    assert client.get(BOARD, {"q": "7788"}).context["rows"] == []
+    answer = client.get(BOARD, {"q": "7788", "how": "substring"})
+
+    assert [row.order for row in answer.context["rows"]] == [order]
+
+
+def test_a_number_outside_the_scope_is_not_found():
+    make_order(shop=make_shop("mine"))
+    other = make_order(shop=make_shop("other"), external_id="SECRET-1")
+    client = staff_client("sales", shops=(Shop.objects.get(code="mine"),))
+
+    for term in (other.number, "SECRET-1"):
+        assert client.get(BOARD, {"q": term}).context["rows"] == []
+        assert client.get(BOARD, {"q": term, "how": "substring"}).context["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "address", ["", "?x=1", "?layout=kanban&x=1", "?state=closed", "?need=late", "?q=5678", "?sort=-updated"]
+)
+def test_a_page_asks_the_same_few_statements_for_one_order_and_for_many(
+    address, django_assert_max_num_queries
+):
+    house = make_warehouse()
+    shop = make_shop(warehouse=house)
+    clients = [staff_client("ops_manager"), staff_client("warehouse", warehouses=(house,))]
+    asked = []
+    for client in clients:
+        client.get(BOARD)
+
+    for n_orders in (1, 9):
+        for _n in range(n_orders):
+            make_order(shop=shop)
+        for client in clients:
+            with django_assert_max_num_queries(12) as caught:
+                client.get(BOARD + address)
+            asked.append(len(caught))
+
+    assert asked[:2] == asked[2:]
+
+
+def test_rows_come_as_they_are_now_and_the_gone_ones_by_name():
+    stays, leaves = make_order(), make_order()
+    client = staff_client("ops_manager")
+    put(leaves, is_open=False, stage="completed")
+
+    answer = client.get(f"{BOARD}rows/?x=1&ids={stays.pk},{leaves.pk},abc,999999999999").json()
+
+    assert answer["gone"] == [leaves.pk, 999999999999]
+    assert stays.number in answer["rows"][str(stays.pk)]
