@@ -1,56 +1,61 @@
-"""Imports in the admin: upload with a trial first, progress, the rows that failed, cancel."""
+"""Imports in the admin: upload, look at what would happen, confirm; progress, failed rows, cancel, try again."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext
+from django.utils.timezone import now
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
-from integrations import files
+from integrations import files, ingest
 from integrations.admin_mapping import person
+from integrations.files import looking, progress
 from integrations.files.runs import OPEN, upload_path
-from integrations.mapping import TRIAL_LIMIT, BadDefinition, trial
-from integrations.models import Connection, FieldMapping, ImportRun
+from integrations.mapping import BadDefinition, check
+from integrations.models import Connection, FieldMapping, ImportRun, InboundMessage
 from orders import audit
 from orders.people import visible
 from orders.scoped_admin import ScopedAdmin
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+MOST_RETRIED = 10_000
 
 
 class UploadForm(forms.Form):
-    connection = forms.ModelChoiceField(
-        Connection.objects.none(), label=_("Connection"), widget=UnfoldAdminSelectWidget
-    )
+    connection = forms.ModelChoiceField(Connection.objects.none(), label=_("Connection"))
     mapping = forms.ModelChoiceField(
-        FieldMapping.objects.all(), label=_("Field mapping"), widget=UnfoldAdminSelectWidget
+        FieldMapping.objects.all(),
+        label=_("Field mapping"),
+        required=False,
+        empty_label=_("The connection's own, else the one that fits best"),
     )
     file = forms.FileField(
         label=_("File"),
         required=False,
-        widget=UnfoldAdminFileFieldWidget,
         help_text=_("CSV, Excel (.xlsx), JSON or JSON lines; text files also as .gz."),
     )
-    # A file that was put down by the trial run, so that it need not be uploaded twice.
+    # A file that was put down by the look before, so that it need not be uploaded twice.
     digest = forms.RegexField(DIGEST, required=False, widget=forms.HiddenInput)
     name = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        connections = Connection.objects.filter(is_active=True, connector="rows")
+        connections = Connection.objects.filter(is_active=True, connector="rows").select_related("shop")
         self.fields["connection"].queryset = visible(connections, user, path="=")  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
@@ -77,40 +82,69 @@ class ImportRunAdmin(ScopedAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<int:pk>/cancel/", wrap(self.cancel), name="integrations_importrun_cancel"),
+            path("<int:pk>/retry/", wrap(self.retry), name="integrations_importrun_retry"),
+            path("<int:pk>/progress/", wrap(self.progress), name="integrations_importrun_progress"),
             path("<int:pk>/errors.csv", wrap(self.errors), name="integrations_importrun_errors"),
             *super().get_urls(),
         ]
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Upload. The first button only tries the first records; nothing but the file itself is written."""
+    ) -> HttpResponseBase:
+        """Upload, look, confirm. Until the confirmation nothing but the file itself is written."""
         if not self.has_add_permission(request):
             raise PermissionDenied("integrations.add_importrun")
-        form = UploadForm(request.POST or None, request.FILES or None, user=request.user)
+        wanted = request.GET.get("connection", "")
+        form = UploadForm(
+            request.POST or None,
+            request.FILES or None,
+            user=request.user,
+            initial={"connection": wanted} if wanted.isdigit() else None,
+        )
         context: dict[str, Any] = {}
         if request.method == "POST" and form.is_valid():
             try:
-                digest, name = self._kept(form)
-                if "start" in request.POST:
-                    run = files.start_import(
-                        form.cleaned_data["connection"],
-                        form.cleaned_data["mapping"],
-                        digest,
-                        name,
-                        person(request),
-                    )
-                    return redirect("admin:integrations_importrun_change", run.pk)
-                context = self._tried(form, digest, name)
+                answer = self._act(request, form, context)
             except (files.FileRefused, BadDefinition) as error:
                 form.add_error(None, str(error))
+            else:
+                if answer is not None:
+                    return answer
         context |= {
             **self.admin_site.each_context(request),
             "title": gettext("Import a file"),
             "opts": self.opts,
             "form": form,
+            "has_connections": form.fields["connection"].queryset.exists(),  # type: ignore[attr-defined]
+            "may_connect": request.user.has_perm("integrations.add_connection"),
+            "may_map": request.user.has_perm("integrations.add_fieldmapping"),
+            "max_rows": looking.MAX_ROWS,
         }
         return TemplateResponse(request, "integrations/import_upload.html", context)
+
+    def _act(
+        self, request: HttpRequest, form: UploadForm, context: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        """Put the file down and choose the mapping; then start, or look. Raises FileRefused, BadDefinition."""
+        digest, name = self._kept(form)
+        context |= {"digest": digest, "file_name": name}
+        connection: Connection = form.cleaned_data["connection"]
+        columns = looking.columns_of(digest, name)
+        best = looking.best_fit(_usable_mappings(), columns)
+        chosen = form.cleaned_data["mapping"] or connection.mapping or (best.mapping if best else None)
+        context |= {"columns": columns, "best": best, "chosen": chosen}
+        if chosen is None:
+            return None
+        context["fit"] = fit = looking.fit(chosen, columns)
+        if "start" in request.POST:
+            run = files.start_import(connection, chosen, digest, name, person(request))
+            return redirect("admin:integrations_importrun_change", run.pk)
+        if fit.reads_all:
+            looked = looking.look(digest, name, connection, chosen)
+            if "errors" in request.POST:
+                return _as_csv(looking.error_table(looked), "errors.csv")
+            context |= {"looked": looked, "connection": connection}
+        return None
 
     def _kept(self, form: UploadForm) -> tuple[str, str]:
         """Digest and name of the file, put down now or by the trial before. Raises FileRefused."""
@@ -118,19 +152,6 @@ class ImportRunAdmin(ScopedAdmin):
         if given:
             return files.keep(given), files.safe_name(given.name or "")
         return form.cleaned_data["digest"], files.safe_name(form.cleaned_data["name"])
-
-    def _tried(self, form: UploadForm, digest: str, name: str) -> dict[str, Any]:
-        mapping = form.cleaned_data["mapping"]
-        shop = form.cleaned_data["connection"].shop
-        records = files.first_records(digest, name, mapping, TRIAL_LIMIT)
-        results = trial(mapping.definition, records, shop=shop.code if shop else "")
-        return {
-            "results": results,
-            "digest": digest,
-            "file_name": name,
-            "n_passed": sum(result.verdict == "passed" for result in results),
-            "n_failed": sum(result.verdict == "failed" for result in results),
-        }
 
     def change_view(
         self,
@@ -146,6 +167,7 @@ class ImportRunAdmin(ScopedAdmin):
         page = Paginator(run.errors.defer("original").order_by("row", "id"), 100).get_page(
             request.GET.get("p")
         )
+        standing = progress.standing(run, now())
         context = {
             **self.admin_site.each_context(request),
             "title": run.file_name,
@@ -153,7 +175,11 @@ class ImportRunAdmin(ScopedAdmin):
             "run": run,
             "errors_page": page,
             "is_open": run.state in OPEN,
-            "per_cent": min(100, run.n_rows * 100 // run.n_total) if run.n_total else 0,
+            "standing": standing,
+            "orders": progress.orders_of(run, request.user) if run.n_orders else [],
+            "n_shown": progress.ORDERS_SHOWN,
+            "may_retry": request.user.has_perm("integrations.replay_message"),
+            "may_edit": request.user.has_perm("integrations.change_fieldmapping"),
             "may_cancel": request.user.has_perm("integrations.change_importrun"),
             "may_download": request.user.has_perm("integrations.view_importrowerror"),
         }
@@ -185,6 +211,33 @@ class ImportRunAdmin(ScopedAdmin):
         """The rows that failed, with names and addresses as they came: by POST, and recorded."""
         run = self._run(request, pk, "integrations.view_importrowerror")
         audit.record("import.errors", run, after={"rows": run.n_errors})
-        response = StreamingHttpResponse(files.error_csv(run), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="errors-{run.pk}.csv"'
-        return response
+        return _as_csv(files.error_csv(run), f"errors-{run.pk}.csv")
+
+    @method_decorator(require_POST)
+    def retry(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Try the failed rows of this import again with the mapping as it is now."""
+        run = self._run(request, pk, "integrations.replay_message")
+        failed = run.messages.filter(state=InboundMessage.State.FAILED).order_by("id")
+        count = ingest.replay(list(failed.values_list("pk", flat=True)[:MOST_RETRIED]))
+        audit.record("import.retry", run, after={"messages": count})
+        text = ngettext("%(count)d row is tried again.", "%(count)d rows are tried again.", count)
+        self.message_user(request, text % {"count": count}, messages.SUCCESS if count else messages.WARNING)
+        return redirect("admin:integrations_importrun_change", pk)
+
+    def progress(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Where the run stands, as JSON: what the page asks for every second."""
+        run = self._run(request, pk, "integrations.view_importrun")
+        standing = progress.standing(run, now())
+        context = {"run": run, "standing": standing}
+        html = render_to_string("integrations/import_progress.html", context, request)
+        return JsonResponse({"is_open": run.state in OPEN or standing.n_waiting > 0, "html": html})
+
+
+def _usable_mappings() -> list[FieldMapping]:
+    return [row for row in FieldMapping.objects.order_by("name")[:200] if not check(row.definition)]
+
+
+def _as_csv(lines: Iterator[str], name: str) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

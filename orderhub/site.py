@@ -34,6 +34,7 @@ PAGES: tuple[str, ...] = (
     "orderhub.palette.pages",
     "orderhub.style_page.pages",
     "integrations.developer.pages",
+    "integrations.gallery.urls",
 )
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -18,6 +18,8 @@ from integrations.models import ImportRowError, ImportRun
 # Spreadsheet programs eat leading zeros, and every digit after the fifteenth.
 AT_RISK = re.compile(r"0\d+|\d{12,}")
 BOM = "\ufeff"
+# Its number, (field, error) for each thing wrong with it, its columns.
+BadRow = tuple[int, list[tuple[str, str]], dict[str, Any]]
 
 
 def escaped(value: object) -> str:
@@ -28,14 +30,23 @@ def escaped(value: object) -> str:
 
 def error_csv(run: ImportRun) -> Iterator[str]:
     """The original rows with what is wrong with each, as CSV that spreadsheet programs read as UTF-8."""
-    names = _names(run)
-    yield BOM + _line([_("Row"), _("Field"), _("What is wrong"), *names])
     errors = ImportRowError.objects.filter(run=run).order_by("row", "id")
-    for row, group in groupby(errors.iterator(chunk_size=500), key=lambda error: error.row):
+    return table_of(_names(run), _by_row(errors.iterator(chunk_size=500)))
+
+
+def _by_row(errors: Iterable[ImportRowError]) -> Iterator[BadRow]:
+    for row, group in groupby(errors, key=lambda error: error.row):
         found = list(group)
         original: dict[str, Any] = next((error.original for error in found if error.original), {})
-        fields = "; ".join(error.field for error in found if error.field)
-        told = " | ".join(error.error for error in found)
+        yield row, [(error.field, error.error) for error in found], original
+
+
+def table_of(names: Sequence[str], rows: Iterable[BadRow]) -> Iterator[str]:
+    """A table of rows with what is wrong with each. names: the columns of the original rows."""
+    yield BOM + _line([_("Row"), _("Field"), _("What is wrong"), *names])
+    for row, problems, original in rows:
+        fields = "; ".join(field for field, _error in problems if field)
+        told = " | ".join(error for _field, error in problems)
         yield _line([str(row), fields, told, *(original.get(name) for name in names)])
 
 

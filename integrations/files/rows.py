@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice, takewhile
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -27,6 +28,9 @@ MAX_COLUMNS = 300
 MAX_ROWS = 500_000
 # ="00123" is how some systems keep spreadsheet programs from eating the zeros.
 AS_TEXT = re.compile(r'="(.*)"', re.DOTALL)
+
+# How far down the column names are looked for.
+LOOKED_AT = 10
 
 # Cells that begin with one of these are run as formulas by spreadsheet programs.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
@@ -81,18 +85,21 @@ def header_of(cells: Sequence[str]) -> list[str]:
 
 def _table_rows(source: Source) -> Iterator[Row]:
     with opened_text(source) as lines:
-        first = next(lines, "")
-        separator = _separator(first)
-        told = first[:4].lower() == "sep="
-        reader = csv.reader(lines if told else _again(first, lines), delimiter=separator, strict=True)
+        head = list(islice(lines, LOOKED_AT))
+        told = bool(head) and head[0][:4].lower() == "sep="
+        rest = chain(head[1:] if told else head, lines)
+        reader = csv.reader(rest, delimiter=_separator(head), strict=True)
         number = 1 if told else 0
         names: list[str] = []
         try:
-            for cells in reader:
+            first = list(islice(reader, LOOKED_AT))
+            n_titles = titles_above([sum(_is_filled(cell) for cell in cells) for cells in first])
+            number += n_titles
+            for cells in chain(first[n_titles:], reader):
                 number += 1
                 if not names:
                     names = header_of(cells)
-                elif any(cell and not cell.isspace() for cell in cells):
+                elif any(_is_filled(cell) for cell in cells):
                     yield _table_row(number, names, cells)
         except csv.Error as error:
             raise FileRefused(
@@ -103,17 +110,33 @@ def _table_rows(source: Source) -> Iterator[Row]:
             ) from error
 
 
-def _again(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+def _is_filled(cell: str) -> bool:
+    return bool(cell) and not cell.isspace()
 
 
-def _separator(line: str) -> str:
-    """The sign that parts the columns of the first row most often."""
-    if line[:4].lower() == "sep=" and len(line) > 4:
-        return line[4]
-    bare = re.sub(r'"[^"]*"', "", line)
-    return max(",;\t|", key=bare.count)
+def titles_above(filled: Sequence[int]) -> int:
+    """How many rows stand above the column names, given how many cells are filled in each of the first rows.
+
+    People put a title over their tables, merged over all columns, and a line with the date of the export: one or two
+    cells, where the table itself has at least three. Blank rows count only under a title.
+    """
+    wanted = (max(filled, default=0) + 1) // 2
+    if wanted < 2 or not filled[0]:
+        return 0
+    titles = takewhile(lambda count: count <= 2 and count < wanted, filled)
+    return sum(1 for _count in titles)
+
+
+def _separator(head: Sequence[str]) -> str:
+    """The sign that parts the columns of the first line that has any: a title above them has none."""
+    if head and head[0][:4].lower() == "sep=" and len(head[0]) > 4:
+        return head[0][4]
+    for line in head:
+        bare = re.sub(r'"[^"]*"', "", line)
+        sign = max(",;\t|", key=bare.count)
+        if bare.count(sign) > 1:
+            return sign
+    return max(",;\t|", key=head[0].count) if head else ","
 
 
 def _table_row(number: int, names: list[str], cells: list[str]) -> Row:

@@ -121,11 +121,16 @@ def unpack(source: Source, definition: Mapping[str, Any], target: Path) -> int:
     return total
 
 
-def _line(group: Group) -> str:
+def body_of(group: Group) -> str:
+    """The message's body as it will stand in the inbox."""
     # One row stays an object, so that a mapping without grouping reads the same bodies from a file as from a push.
     value = group.records if len(group.records) > 1 else group.records[0]
     # Unpaired surrogates, which JSON can spell but no database stores, become question marks.
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
+
+
+def _line(group: Group) -> str:
+    body = body_of(group)
     problems = group.problems
     if len(body) > MAX_BODY:
         problems = [

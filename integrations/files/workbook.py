@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -19,7 +20,7 @@ from openpyxl.xml import DEFUSEDXML
 
 from integrations.canonical import Problem
 from integrations.files.opening import MAX_RATIO, MIB, RATIO_COUNTS_FROM, FileRefused
-from integrations.files.rows import Row, header_of
+from integrations.files.rows import LOOKED_AT, Row, header_of, titles_above
 
 MAX_ROWS = 50_000
 MAX_PARTS = 2_000
@@ -132,9 +133,10 @@ def _too_long() -> FileRefused:
 def _sheet_rows(sheet: Any) -> Iterator[Row]:
     names: list[str] = []
     count = 0
-    for number, cells in enumerate(sheet.iter_rows(), 1):
-        if all(cell.value is None for cell in cells):
-            continue
+    given = ((number, cells) for number, cells in enumerate(sheet.iter_rows(), 1) if _n_filled(cells))
+    first = list(islice(given, LOOKED_AT))
+    n_titles = titles_above([_n_filled(cells) for _number, cells in first])
+    for number, cells in chain(first[n_titles:], given):
         if not names:
             names = header_of(["" if cell.value is None else str(cell.value) for cell in cells])
             continue
@@ -142,6 +144,10 @@ def _sheet_rows(sheet: Any) -> Iterator[Row]:
         if count > MAX_ROWS:
             raise _too_long()
         yield _row(number, names, cells)
+
+
+def _n_filled(cells: tuple[Any, ...]) -> int:
+    return sum(cell.value is not None for cell in cells)
 
 
 def _row(number: int, names: list[str], cells: tuple[Any, ...]) -> Row:

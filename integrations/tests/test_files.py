@@ -311,3 +311,50 @@ def test_an_unpacked_file_is_one_message_a_line(tmp_path):
     assert [(line.row, line.n_rows, len(line.problems)) for line in found] == [(2, 2, 0), (4, 1, 1)]
     assert [row["货号"] for row in json.loads(found[0].body)] == ["x\ty", "z"]
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+
+
+TITLED = (
+    "2026年11月订单导出,,,\n\n订单号,下单时间,商品编码,数量\n240012345678901234,2026-11-22 09:00,BRK-001,2\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
+def test_a_title_above_the_column_names_is_passed_over(tmp_path, encoding):
+    rows = read(stored(tmp_path, "t.csv", TITLED, encoding))
+
+    assert [(row.number, row.record["订单号"], row.record["数量"]) for row in rows] == [
+        (4, "240012345678901234", "2")
+    ]
+
+
+def test_a_title_without_separators_does_not_hide_them(tmp_path):
+    text = "九月订单\n导出时间：2026-11-22\n订单号;数量;备注\n1;2;a,b,c,d\n"
+
+    rows = read(stored(tmp_path, "t.csv", text))
+
+    assert [(row.number, row.record) for row in rows] == [
+        (4, {"订单号": "1", "数量": "2", "备注": "a,b,c,d"})
+    ]
+
+
+def test_a_merged_title_in_a_workbook_is_passed_over(tmp_path):
+    book = Workbook()
+    sheet = book.active
+    sheet.append(["九月订单"])
+    sheet.merge_cells("A1:D1")
+    sheet.append([])
+    sheet.append(["订单号", "下单时间", "商品编码", "数量"])
+    sheet.append(["240012345678901234", "2026-11-22 09:00", "BRK-001", 2])
+    book.save(tmp_path / "t.xlsx")
+
+    rows = read(tmp_path / "t.xlsx")
+
+    assert [(row.number, row.record["订单号"], row.record["数量"]) for row in rows] == [
+        (4, "240012345678901234", "2")
+    ]
+
+
+def test_a_narrow_table_has_no_title(tmp_path):
+    rows = read(stored(tmp_path, "t.csv", "订单号\n1\n2\n"))
+
+    assert [row.record for row in rows] == [{"订单号": "1"}, {"订单号": "2"}]
