@@ -225,7 +225,13 @@ def short_way(get_response: Handler) -> Handler:
         if request.method != "GET" or request.path != _address():
             return get_response(request)
         known = _known(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
-        return get_response(request) if known is None else answer(request, *known)
+        if known is None:
+            return get_response(request)
+        response = answer(request, *known)
+        if response.status_code != 304:
+            # Otherwise set by a middleware that is passed over here; without it the answer goes out in chunks.
+            response["Content-Length"] = str(len(response.content))
+        return response
 
     return handle
 

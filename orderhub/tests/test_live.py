@@ -102,6 +102,13 @@ def test_nothing_new_is_a_304_without_a_body_on_both_ways():
         assert answer["Cache-Control"] == "private, no-store"
 
 
+def test_an_answer_says_how_long_it_is_on_both_ways():
+    client = staff_client("ops_manager")
+
+    for answer in on_both_ways(lambda: ask(client)):
+        assert answer["Content-Length"] == str(len(answer.content))
+
+
 def test_an_idle_question_costs_two_statements(django_assert_num_queries):
     placed()
     client = staff_client("warehouse", shops=(make_shop(),))

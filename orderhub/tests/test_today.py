@@ -11,13 +11,12 @@ import pytest
 import time_machine
 from django.test import Client
 from django.urls import reverse
-from django.utils.timezone import localtime
 
 from integrations.models import InboundMessage
 from integrations.tests.factories import arrive, fact_item, make_connection
 from orderhub.health_of_sources import SILENT_AFTER
 from orders.models import Order, OrderStep, Todo
-from orders.tests.factories import MONDAY, add_fact, after, make_order, make_shop, told
+from orders.tests.factories import MONDAY, after, make_order, make_shop, told
 from orders.tests.staff import log_in, make_staff, staff_client
 
 pytestmark = pytest.mark.django_db
