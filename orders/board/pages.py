@@ -27,9 +27,10 @@ from orders.board.search import SHOWN, find, find_substring
 from orders.board.views import MAY_SHARE, Desk
 from orders.byhand import who_may
 from orders.desk import Density, SavedView
-from orders.models import Order, OrderFact
+from orders.models import Order
+from orders.order_page.peek import render_peek
 from orders.people import visible
-from orders.stages import FACT_KINDS, Step
+from orders.stages import Step
 from orders.states import forced
 
 MAY_SEE, MAY_EXPORT = "orders.view_order", "orders.export_order"
@@ -338,15 +339,11 @@ def visible_order(request: HttpRequest, order_id: int) -> Order:
 
 def peek(request: HttpRequest, site: AdminSite, order_id: int) -> HttpResponse:
     """An order's latest news, without leaving the board."""
-    order, at = visible_order(request, order_id), now()
-    newest = OrderFact.objects.of_order(order).distinct().order_by("-occurred_at", "-pk")[:8]
+    order = visible_order(request, order_id)
     context = {
         **({} if is_fragment(request) else site.each_context(request)),
         "title": order.number,
-        "row": rows_of([order], at)[0],
-        "facts": [{"fact": fact, "label": FACT_KINDS[fact.kind].label} for fact in newest],
-        "steps": order.steps.order_by("opened_at", "id"),
-        "is_fragment": is_fragment(request),
+        "peek": render_peek(order, request, is_closable=is_fragment(request)),
     }
     name = "orders/board/peek.html" if is_fragment(request) else "orders/board/peek_page.html"
     return TemplateResponse(request, name, context)

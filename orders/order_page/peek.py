@@ -6,28 +6,32 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from django.utils.timezone import now
 
 from orders import order_actions
-from orders.board.columns import chips_of
+from orders.board.columns import chips_of, due_of
 from orders.models import Order
 from orders.order_page.page import here
 from orders.order_page.reading import read
 from orders.order_page.sources import disagreements
 from orders.order_page.steps_bar import Cell
 from orders.order_page.timeline import timeline
+from orders.order_page.turns import waits_on
 from orders.stages import Step
 
 LAST_FACTS = 5
 
 
-def render_peek(order: Order, request: HttpRequest) -> str:
+def render_peek(order: Order, request: HttpRequest, *, is_closable: bool = False) -> SafeString:
     """A fragment of HTML. The caller has checked that this person may see the order."""
-    return render_to_string("orders/order/peek.html", peek_of(order, request), request=request)
+    context = {**peek_of(order, request), "is_closable": is_closable}
+    return render_to_string("orders/order/peek.html", context, request=request)
 
 
 def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
     at = now()
+    role, person = waits_on(order)
     reading = read(order, request.user, at)
     rows = {row.step: row for row in order.steps.select_related("done_by")}
     sequence = [Step(step) for group in reading.precedence.steps for step in group]
@@ -35,6 +39,9 @@ def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
         "order": order,
         "at": at,
         "chips": chips_of(order, at),
+        "due": due_of(order, at) if order.is_open else None,
+        "turn": role,
+        "person": person,
         "stage_why": next((one for one in reading.trace["why"] if one["what"] == "stage"), None),
         "trace": reading.trace,
         "conflicts": disagreements(reading),

@@ -43,16 +43,22 @@ def turn_of(order: Order, at: datetime) -> Turn | None:
     """None for a closed order. One query."""
     if not order.is_open:
         return None
-    owner = STAGE_ROWS[Stage(order.stage)].owner
-    assignee = order.assignee
-    person = (assignee.get_full_name() or assignee.get_username()) if assignee else ""
+    role, person = waits_on(order)
     return Turn(
-        role=str(role_label(owner)) if owner else "",
+        role=role,
         person=person,
         since=order.stage_since,
         lasted=at - order.stage_since,
         usual=usual_stay(order),
     )
+
+
+def waits_on(order: Order) -> tuple[str, str]:
+    """(role, person) who should act next; both may be empty."""
+    owner = STAGE_ROWS[Stage(order.stage)].owner if order.is_open else ""
+    assignee = order.assignee
+    person = (assignee.get_full_name() or assignee.get_username()) if assignee else ""
+    return str(role_label(owner)) if owner else "", person
 
 
 def usual_stay(order: Order) -> Usual:

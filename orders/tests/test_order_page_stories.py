@@ -507,13 +507,25 @@ def test_the_peek_says_where_why_and_what_came_last(disputed, django_assert_max_
     request.session = {}
     render_peek(disputed, request)
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         html = render_peek(disputed, request)
 
     assert disputed.number in html
     assert f'href="{address(disputed)}#conflicts"' in html
     assert html.count("data-fact=") == 4
     assert len(html.encode()) < 12_000
+
+
+def test_the_board_shows_the_peek_with_and_without_scripts(disputed):
+    client = english("ops_manager")
+    url = reverse("admin:board_peek", args=[disputed.pk])
+
+    whole = client.get(url).content.decode()
+    fragment = client.get(url, headers={"X-Fragment": "1"}).content.decode()
+
+    assert ("<html" in whole, "<html" in fragment) == (True, False)
+    assert ("data-close" in whole, "data-close" in fragment) == (False, True)
+    assert f'data-peek-of="{disputed.pk}"' in whole
 
 
 # Merging
