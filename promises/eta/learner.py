@@ -1,0 +1,137 @@
+"""The estimate, driven by events in the order in which they happen. It knows what it was told, and nothing is told early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from promises.eta import calibration
+from promises.eta.book import Book
+from promises.eta.calibration import ALL_COME, Chances, Curve
+from promises.eta.features import LEVELS, describe, levels
+from promises.eta.fit import Fit, Parts, fit, nothing_learned
+from promises.eta.forecast import Forecast, NoDate, NoDateReason
+from promises.eta.orders import Placed, days_until, moment
+from promises.eta.surge import PlannedSurge, waits
+
+# Changes with anything that changes what comes out; stored with every estimate.
+VERSION = "1"
+
+FIT_HALF_LIFE = 180.0
+FIT_EVERY = 7
+MEMORY_DAYS = 720
+# A level counts from here on. Fewer delivered orders at the widest level: no date at all.
+ENOUGH = 30
+FIRST_FITS_UNTIL = 200
+
+
+class Learner:
+    """Tell it what happened by placed, handed, delivered and struck, in the order of the events; ask it by forecast.
+
+    Every event and every question first lets the nights pass that lie between.
+    """
+
+    def __init__(self, surges: Sequence[PlannedSurge] = ()) -> None:
+        self.surges = tuple(surges)
+        self.n_delivered = 0
+        self._book = Book()
+        self._fit: Fit = nothing_learned(self._book)
+        self._curve: Curve | None = None
+        self._chances: Chances = ALL_COME
+        self._level = 0.0
+        self._night = -math.inf
+        self._fitted = -math.inf
+        self._delivered_at: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._open: dict[str, Placed] = {}
+
+    # What happens.
+
+    def placed(self, order: Placed) -> Forecast | NoDate:
+        """A new order. Returns what can be said of it now."""
+        self.pass_nights(order.placed_at)
+        described = describe(order)
+        parts = self._fit.parts(described)
+        self._book.add(order, described, parts.total, self._expected(order, parts) - parts.total)
+        self._open[order.key] = order
+        return self._forecast(order, parts)
+
+    def handed(self, key: str, at: datetime) -> None:
+        self.pass_nights(at)
+        self._book.hand_over(key, moment(at))
+
+    def delivered(self, key: str, at: datetime) -> None:
+        """The order came. Learned now, not before; an order that is not on its way is left alone."""
+        self.pass_nights(at)
+        order = self._open.pop(key, None)
+        if order is None:
+            return
+        self._book.deliver(key, days_until(order, at))
+        self.n_delivered += 1
+        for place in zip(LEVELS, levels(order), strict=True):
+            self._delivered_at[place] = self._delivered_at.get(place, 0) + 1
+
+    def struck(self, key: str, at: datetime) -> None:
+        """The order was cancelled: how long it would have taken is not known."""
+        self.pass_nights(at)
+        self._open.pop(key, None)
+        self._book.strike(key)
+
+    # What is made of it.
+
+    def pass_nights(self, now: datetime) -> None:
+        """Calibrate if a midnight lies between this moment and the last one; fit once a week."""
+        night = math.floor(moment(now))
+        if night > self._night:
+            self._night = night
+            self.calibrate(night)
+
+    def calibrate(self, night: float) -> None:
+        if not self.n_delivered:
+            return
+        if night - self._fitted >= FIT_EVERY or self.n_delivered < FIRST_FITS_UNTIL:
+            self._fitted = night
+            self._book.forget(night - MEMORY_DAYS)
+            self._fit = fit(self._book, night, FIT_HALF_LIFE)
+            self._chances = calibration.find_chances(self._book, night)
+        self._level = calibration.find_level(self._book, night, self._chances)
+        self._curve = calibration.find_curve(self._book, night, self._chances)
+
+    def _expected(self, order: Placed, parts: Parts) -> float:
+        """The middle of the estimate on the scale log(days + 1), planned surges included."""
+        plain = parts.total + self._level
+        extra = waits(self.surges, order.placed_at.date())
+        return math.log(math.exp(plain) + sum(extra) / len(extra)) if extra else plain
+
+    # What can be said.
+
+    def forecast(self, order: Placed) -> Forecast | NoDate:
+        """The odds of every date for an order placed at its own moment, or why there are none."""
+        self.pass_nights(order.placed_at)
+        return self._forecast(order, self._fit.parts(describe(order)))
+
+    def _forecast(self, order: Placed, parts: Parts) -> Forecast | NoDate:
+        level, n = self.level_of(order)
+        if not level or self._curve is None:
+            return NoDate(NoDateReason.NOT_ENOUGH_HISTORY, n)
+        return Forecast(
+            expected=parts.total + self._level,
+            curve=self._curve,
+            level=level,
+            n=n,
+            waits=waits(self.surges, order.placed_at.date()),
+            parts={
+                "goods_and_distance": parts.goods_and_distance,
+                **parts.groups,
+                "present_days": self._level,
+            },
+        )
+
+    def level_of(self, order: Placed) -> tuple[str, int]:
+        """The nearest level with ENOUGH delivered orders and their number; "" and what the widest has where none does."""
+        n = 0
+        for name, key in zip(LEVELS, levels(order), strict=True):
+            n = self._delivered_at.get((name, key), 0) if key else 0
+            if n >= ENOUGH:
+                return name, n
+        return "", n
