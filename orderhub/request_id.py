@@ -32,6 +32,8 @@ def request_id(get_response: Handler) -> Handler:
     def handle(request: HttpRequest) -> HttpResponse:
         given = request.headers.get(HEADER, "")
         number = given if GIVEN.match(given) else secrets.token_hex(8)
+        # Django's own lines about an answer are written after the last middleware.
+        request.request_id = number  # type: ignore[attr-defined]
         token = _current.set(number)
         try:
             response = get_response(request)
@@ -53,8 +55,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if current():
-            line["request"] = current()
+        number = current() or getattr(getattr(record, "request", None), "request_id", "")
+        if number:
+            line["request"] = number
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
