@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import connection
+
+from orders.board import bulk_runs
+from orders.board.bulk_actions import ACTIONS, BulkRefused
+from orders.board.written import write_case, write_promise
+from orders.byhand import NotAllowed
+from orders.desk import BulkRow, BulkRun
+from orders.models import AuditEntry, Order, OrderEvent, OrderFact, OrderHold
+from orders.stages import Step
+from orders.tests.factories import MONDAY, after, make_order, make_shop
+from orders.tests.processes import at_once
+from orders.tests.staff import log_in, make_staff
+from orders.tests.test_board import put
+from orders.todos import observe
+from orders.transitions import Cause
+
+BULK = "/admin/board/bulk/"
+PERSON = Cause(source="person")
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        yield clock
+
+
+def begun(action, orders, actor, **values):
+    """A run over these orders, done to its end."""
+    wanted = Order.objects.filter(pk__in=[order.pk for order in orders])
+    run = bulk_runs.begin(ACTIONS[action], wanted, values, actor=actor, at=MONDAY)
+    bulk_runs.work_off(run)
+    return BulkRun.objects.get(pk=run.pk)
+
+
+def outcomes(run):
+    return list(BulkRow.objects.filter(run=run).order_by("order_id").values_list("outcome", flat=True))
+
+
+def holds():
+    return list(OrderHold.objects.order_by("order_id").values_list("order_id", "name"))
+
+
+@pytest.mark.django_db
+def test_a_preview_says_how_many_and_whom_it_skips_and_changes_nothing(clock, client):
+    shop = make_shop()
+    held = make_order(shop=shop)
+    put(held, is_held=True)
+    other = [make_order(shop=shop) for _n in range(2)]
+    log_in(client, make_staff("ops_manager"))
+
+    ids = [held.pk, *(order.pk for order in other)]
+    answer = client.get(BULK, {"action": "lift", "ids": ids, "list": "x=1"})
+
+    preview = answer.context["preview"]
+    assert (preview.n_orders, preview.n_done) == (3, 1)
+    assert [n for _why, n in preview.skipped] == [2]
+    assert not BulkRun.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_note_is_written_on_every_chosen_order_and_can_be_taken_back(clock, client):
+    orders = [make_order() for _n in range(3)]
+    log_in(client, make_staff("ops_manager"))
+    given = {"action": "note", "ids": [order.pk for order in orders], "text": "please hurry", "list": "x=1"}
+
+    answer = client.post(BULK, given)
+
+    run = BulkRun.objects.get()
+    assert (answer.status_code, answer["Location"]) == (303, f"{BULK}{run.pk}/")
+    assert (run.state, outcomes(run)) == ("done", ["done"] * 3)
+    assert OrderFact.objects.filter(kind="note.added", data__text="please hurry").count() == 3
+    assert AuditEntry.objects.filter(action="note.added").count() == 3
+
+    client.post(f"{BULK}{run.pk}/", {"do": "undo"})
+
+    assert outcomes(run) == ["undone"] * 3
+    assert OrderFact.objects.filter(kind="fact.retracted").count() == 3
+
+
+@pytest.mark.django_db
+def test_nobody_acts_on_orders_outside_their_scope(clock, client):
+    mine, other = make_shop("mine"), make_shop("other")
+    seen, unseen = make_order(shop=mine), make_order(shop=other)
+    log_in(client, make_staff("sales", shops=(mine,)))
+
+    client.post(BULK, {"action": "hold", "ids": [seen.pk, unseen.pk], "name": "wait", "reason": "asked"})
+
+    assert holds() == [(seen.pk, "wait")]
+
+
+@pytest.mark.django_db
+def test_an_action_without_the_permission_is_refused_and_leaves_nothing(clock, client):
+    order = make_order()
+    log_in(client, make_staff("viewer"))
+
+    client.post(BULK, {"action": "hold", "ids": [order.pk], "name": "wait", "reason": "asked"})
+
+    assert (holds(), BulkRun.objects.count()) == ([], 0)
+    with pytest.raises(NotAllowed):
+        begun("hold", [order], make_staff("viewer", everything=True), name="wait", reason="asked")
+
+
+@pytest.mark.django_db
+def test_a_refused_row_is_skipped_with_its_reason_and_the_others_are_done(clock):
+    actor = make_staff("ops_manager")
+    held, free = make_order(), make_order()
+    begun("hold", [held], actor, name="wait", reason="asked", until="")
+
+    run = begun("hold", [held, free], actor, name="wait", reason="asked", until="")
+
+    assert outcomes(run) == ["skipped", "done"]
+    assert BulkRow.objects.get(run=run, order=held).reason["code"] == "held"
+
+
+@pytest.mark.django_db
+def test_a_defect_fails_its_own_row_only_and_the_row_can_be_tried_again(clock):
+    actor = make_staff("ops_manager")
+    broken, whole = make_order(), make_order()
+    run = begun("date", [broken], make_staff("sales", everything=True), date=None)
+
+    assert outcomes(run) == ["failed"]
+    assert Order.objects.get(pk=broken.pk).next_step == "date"
+    BulkRun.objects.filter(pk=run.pk).update(values={"date": "2026-06-05"})
+    assert bulk_runs.retry(run, actor=actor, at=MONDAY) == 1
+    bulk_runs.work()
+    assert outcomes(run) == ["done"]
+    assert Order.objects.get(pk=whole.pk).next_step == "date"
+
+
+@pytest.mark.django_db
+def test_orders_are_handed_to_a_person_who_sees_them_with_their_todos_and_back(clock):
+    shop = make_shop()
+    order, actor = make_order(shop=shop), make_staff("ops_manager")
+    observe(list(OrderEvent.objects.filter(order=order)))
+    seer, stranger = make_staff("sales", shops=(shop,)), make_staff("sales")
+
+    assert outcomes(begun("assign", [order], actor, person=stranger.pk)) == ["skipped"]
+    run = begun("assign", [order], actor, person=seer.pk)
+
+    assert Order.objects.get(pk=order.pk).assignee == seer
+    assert set(order.todos.values_list("person", flat=True)) == {seer.pk}
+    assert OrderEvent.objects.get(kind="case").new == str(seer.pk)
+    bulk_runs.undo(run, actor=actor, at=MONDAY)
+    assert Order.objects.get(pk=order.pk).assignee is None
+    assert set(order.todos.values_list("person", flat=True)) == {None}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("minutes", [10, 11])
+def test_undo_is_offered_for_ten_minutes(clock, minutes):
+    actor, order = make_staff("ops_manager"), make_order()
+    run = begun("rush", [order], actor)
+    assert Order.objects.get(pk=order.pk).is_rush
+
+    at = MONDAY + timedelta(minutes=minutes)
+    if minutes > 10:
+        with pytest.raises(BulkRefused, match="10"):
+            bulk_runs.undo(run, actor=actor, at=at)
+    else:
+        assert bulk_runs.undo(run, actor=actor, at=at) == 1
+    assert Order.objects.get(pk=order.pk).is_rush is (minutes > 10)
+
+
+@pytest.mark.django_db
+def test_a_step_is_taken_for_twenty_orders_at_most_and_for_fifty_in_an_hour(clock):
+    actor = make_staff("sales", everything=True)
+    shop = make_shop()
+    orders = [make_order(shop=shop) for _n in range(21)]
+    with pytest.raises(BulkRefused) as refused:
+        begun("date", orders, actor, date="2026-06-05")
+    assert refused.value.code == "second_person"
+    assert not BulkRun.objects.exists()
+
+    run = begun("date", orders[:3], actor, date="2026-06-05")
+    BulkRow.objects.bulk_create(
+        BulkRow(run=run, order=order, outcome="done")
+        for order in [*orders[3:], *(make_order(shop=shop) for _n in range(27))]
+    )
+    with pytest.raises(BulkRefused) as refused:
+        begun("date", orders[4:9], actor, date="2026-06-05")
+    assert refused.value.code == "an_hour"
+
+
+@pytest.mark.django_db
+def test_more_than_a_page_waits_for_the_worker_and_the_number_is_typed(clock, client):
+    shop = make_shop()
+    for _n in range(51):
+        make_order(shop=shop)
+    log_in(client, make_staff("ops_manager"))
+    given = {"action": "rush", "all": "1", "list": "x=1"}
+
+    assert client.post(BULK, {**given, "typed": "50"}).status_code == 409
+    assert not BulkRun.objects.exists()
+    client.post(BULK, {**given, "typed": "51"})
+
+    run = BulkRun.objects.get()
+    assert (run.state, run.n_orders, set(outcomes(run))) == ("waiting", 51, {"waiting"})
+    bulk_runs.work()
+    run.refresh_from_db()
+    assert (run.state, set(outcomes(run))) == ("done", {"done"})
+    assert Order.objects.filter(is_rush=True).count() == 51
+
+
+@pytest.mark.django_db
+def test_a_stopped_run_leaves_the_rest_undone(clock):
+    actor, orders = make_staff("ops_manager"), [make_order() for _n in range(3)]
+    run = bulk_runs.begin(ACTIONS["rush"], Order.objects.all(), {}, actor=actor, at=MONDAY)
+    bulk_runs.work_off(run, within=timedelta(seconds=-1))
+
+    assert bulk_runs.cancel(run, actor=actor, at=MONDAY) == 2
+    bulk_runs.work()
+
+    assert outcomes(run) == ["done", "skipped", "skipped"]
+    assert Order.objects.filter(is_rush=True).count() == 1 < len(orders)
+
+
+@pytest.mark.django_db
+def test_a_run_is_shown_to_whoever_made_it_only(clock, client):
+    run = begun("rush", [make_order()], make_staff("ops_manager"))
+    log_in(client, make_staff("ops_manager"))
+
+    assert client.get(f"{BULK}{run.pk}/").status_code == 404
+
+
+def work_off(run_id):
+    bulk_runs.work_off(BulkRun.objects.select_related("made_by").get(pk=run_id))
+
+
+def die_after(run_id, n):
+    """A worker that is killed in the middle: so many orders are done, and the next one is begun."""
+    import os
+
+    run = BulkRun.objects.select_related("made_by").get(pk=run_id)
+    BulkRun.objects.filter(pk=run_id).update(state="running")
+    for _row in range(n):
+        bulk_runs._do_next(run)
+    connection.execute_wrapper(_killed_at_the_row).__enter__()
+    bulk_runs._do_next(run)
+    os._exit(0)
+
+
+def _killed_at_the_row(execute, sql, params, many, context):
+    import os
+    import signal
+
+    if sql.startswith("UPDATE") and "orders_bulkrow" in sql:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return execute(sql, params, many, context)
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_worker_leaves_no_order_out_and_none_done_twice():
+    from concurrent.futures.process import BrokenProcessPool
+
+    actor, shop = make_staff("ops_manager"), make_shop()
+    orders = [make_order(shop=shop) for _n in range(8)]
+    values = {"text": "once"}
+    run = bulk_runs.begin(ACTIONS["note"], Order.objects.all(), values, actor=actor, at=MONDAY)
+
+    with pytest.raises(BrokenProcessPool):
+        at_once(die_after, [(run.pk, 3)])
+    at_once(work_off, [(run.pk,), (run.pk,)])
+
+    run.refresh_from_db()
+    assert (run.state, outcomes(run)) == ("done", ["done"] * len(orders))
+    noted = OrderFact.objects.filter(kind="note.added").values_list("reference__value", flat=True)
+    assert sorted(noted) == sorted(order.number for order in orders)
+
+
+@pytest.mark.django_db
+def test_the_steward_hints_at_a_run_that_nobody_works_on(clock, django_capture_on_commit_callbacks):
+    bulk_runs.begin(
+        ACTIONS["rush"],
+        Order.objects.filter(pk=make_order().pk),
+        {},
+        actor=make_staff("ops_manager"),
+        at=MONDAY,
+    )
+
+    with django_capture_on_commit_callbacks() as callbacks:
+        bulk_runs.sweep()
+
+    assert [callback.args for callback in callbacks] == [("bulk",)]
+
+
+@pytest.mark.django_db
+def test_a_promise_and_a_case_leave_one_event_for_each_change(clock):
+    order, person = make_order(), make_staff("sales")
+
+    assert write_promise(order.pk, promised_at=after(5), cause=PERSON, at=MONDAY)
+    assert write_promise(order.pk, promised_at=after(5), cause=PERSON, at=MONDAY) == []
+    write_promise(order.pk, risk="high", cause=PERSON, at=MONDAY)
+    write_case(order.pk, case_mark="red", assignee=person, cause=PERSON, at=MONDAY)
+    write_case(order.pk, assignee=None, cause=PERSON, at=MONDAY)
+
+    told = OrderEvent.objects.filter(kind__in=["promise", "case"]).order_by("id")
+    assert [(one.kind, one.name, one.new) for one in told] == [
+        ("promise", "promised_at", after(5).isoformat()),
+        ("promise", "promise_risk", "high"),
+        ("case", "case_mark", "red"),
+        ("case", "assignee", str(person.pk)),
+        ("case", "assignee", ""),
+    ]
+    order.refresh_from_db()
+    assert (order.promised_at, order.promise_risk, order.case_mark, order.assignee) == (
+        after(5),
+        "high",
+        "red",
+        None,
+    )
+    assert told[0].after["promised_at"] == after(5).isoformat()
+
+
+@pytest.mark.django_db
+def test_a_card_is_moved_by_doing_its_step(clock, client):
+    order = make_order()
+    log_in(client, make_staff("sales", everything=True))
+    address = f"/admin/board/move/{order.pk}/{Step.STOCK.value}/"
+    assert client.get(address).context["refusal"] == ""
+
+    answer = client.post(address, {"date": "2026-06-05", "list": "layout=kanban"})
+
+    assert (answer.status_code, answer["Location"]) == (303, "/admin/board/?layout=kanban")
+    assert Order.objects.get(pk=order.pk).next_step == Step.STOCK
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("role", "to", "columns"),
+    [
+        ("sales", "waybill", {}),
+        ("sales", "date", {}),
+        ("warehouse", "stock", {}),
+        ("sales", "stock", {"is_held": True}),
+        ("sales", "date", {"next_step": "invoice"}),
+        ("sales", "stock", {"next_step": ""}),
+    ],
+)
+def test_a_forbidden_move_says_why_and_does_nothing(clock, client, role, to, columns):
+    order = put(make_order(), **columns)
+    log_in(client, make_staff(role, everything=True))
+
+    answer = client.post(f"/admin/board/move/{order.pk}/{to}/", {"date": "2026-06-05"})
+
+    assert answer.status_code == 409
+    assert answer.context["refusal"]
+    assert not OrderFact.objects.filter(kind="date.confirmed").exists()
