@@ -45,7 +45,10 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
-        indexes = [models.Index(fields=["model", "object_id", "-at"], name="audit_object")]
+        indexes = [
+            models.Index(fields=["model", "object_id", "-at"], name="audit_object"),
+            models.Index(fields=["actor", "-at"], name="audit_actor"),
+        ]
         permissions = [("export_auditentry", _("Can export the audit log"))]
         default_permissions = ("view",)
 

@@ -224,6 +224,8 @@ class Order(FSMModelMixin, models.Model):
             ),
             models.Index(fields=["set_aside"], name="order_set_aside", condition=~Q(set_aside="")),
             models.Index(fields=["external_id"], name="order_external_id"),
+            # What came in within a day, hour by hour.
+            models.Index(fields=["created_at"], name="order_created"),
             models.Index(fields=["waybill"], name="order_waybill", condition=~Q(waybill="")),
         ]
         permissions = [
@@ -477,7 +479,15 @@ class OrderStep(models.Model):
         verbose_name = _("step")
         verbose_name_plural = _("steps")
         constraints = [models.UniqueConstraint(fields=["order", "step"], name="step_order_step")]
-        indexes = [models.Index(fields=["due_at"], name="step_due", condition=Q(state="open"))]
+        indexes = [
+            models.Index(fields=["due_at"], name="step_due", condition=Q(state="open")),
+            # Which steps were done lately, and whether in time.
+            models.Index(
+                fields=["-done_at"],
+                name="step_done",
+                condition=Q(done_at__isnull=False, due_at__isnull=False),
+            ),
+        ]
         default_permissions = ("view",)
 
     def __str__(self) -> str:
@@ -723,7 +733,9 @@ class Todo(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["owner", "due_at"], name="todo_open", condition=Q(done_at__isnull=True))
+            models.Index(fields=["owner", "due_at"], name="todo_open", condition=Q(done_at__isnull=True)),
+            models.Index(fields=["opened_at"], name="todo_opened"),
+            models.Index(fields=["done_at"], name="todo_done", condition=Q(done_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
