@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from integrations.ingest import replay
 from integrations.models import InboundMessage
+from integrations.told import words_of
 from orders import audit
 from orders.models import OrderFact
 from orders.paging import BoundedPaginator
@@ -145,11 +146,7 @@ class MessageAdmin(ScopedAdmin):
 
 
 def _sentence(problem: dict[str, str]) -> str:
-    return (
-        f"{problem.get('field')}: {problem.get('error')}"
-        if problem.get("field")
-        else str(problem.get("error", ""))
-    )
+    return f"{problem.get('field')}: {words_of(problem)}" if problem.get("field") else words_of(problem)
 
 
 def _pretty(body: str) -> str:

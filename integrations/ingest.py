@@ -19,6 +19,7 @@ from integrations.connectors.base import REGISTRY
 from integrations.drift import note_unmapped
 from integrations.heard import note_heard
 from integrations.models import Connection, InboundMessage
+from integrations.told import row_of
 from orders import audit
 from orders.bulk import update_rows
 from orders.contacts import Contact
@@ -386,7 +387,7 @@ def _mark(works: Sequence[Work], failed: Failed, at: datetime) -> None:
             message.pk,
             State.FAILED.value,
             at,
-            [{"field": one.field, "error": one.error} for one in problems],
+            [row_of(one) for one in problems],
             message.n_facts,
         ]
         for message, problems in failed

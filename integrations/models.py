@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from integrations.told import words
 from orders.auditing import Audited
 from orders.contacts import fernet
 from orders.masters import Shop, Warehouse
@@ -196,6 +197,8 @@ class ImportRun(models.Model):
     n_errors = models.PositiveIntegerField(_("rows with errors"), default=0)
     position = models.BigIntegerField(default=0, editable=False)
     error = models.CharField(_("why it stopped"), max_length=500, blank=True)
+    # Which sentence that is, so that every reader has it in his language (integrations/told.py).
+    told = models.JSONField(default=dict, editable=False)
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("started by"),
@@ -214,6 +217,11 @@ class ImportRun(models.Model):
     def __str__(self) -> str:
         return self.file_name
 
+    @property
+    def why_it_stopped(self) -> str:
+        """The error in the reader's language."""
+        return words(self.error, self.told)
+
 
 class ImportRowError(models.Model):
     """One row of an import that could not become an order: the row, the field, what is wrong and what to do."""
@@ -224,6 +232,7 @@ class ImportRowError(models.Model):
     row = models.PositiveIntegerField(_("row"))
     field = models.CharField(_("field"), max_length=120, blank=True)
     error = models.CharField(_("error"), max_length=500)
+    told = models.JSONField(default=dict, editable=False)
     original = models.JSONField(_("original row"), default=dict)
 
     class Meta:
@@ -233,7 +242,12 @@ class ImportRowError(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.row}: {self.error}"
+        return f"{self.row}: {self.words}"
+
+    @property
+    def words(self) -> str:
+        """What is wrong, in the reader's language."""
+        return words(self.error, self.told)
 
 
 class InboundMessage(models.Model):
@@ -259,7 +273,7 @@ class InboundMessage(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(_("not before"), null=True)
     processed_at = models.DateTimeField(_("processed"), null=True)
-    # [{"field": ..., "error": ...}], in the language of the installation's log: English.
+    # [{"field", "error", "id", "params"}]: the words as the worker wrote them, and which sentence that is.
     errors = models.JSONField(_("errors"), default=list)
     n_facts = models.PositiveSmallIntegerField(_("facts"), default=0)
     run = models.ForeignKey(

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from integrations.canonical import OrderReport, Problem, Translated, Untranslatable
 from integrations.connectors.base import Connector
 from integrations.mapping import BadDefinition, translate
+from integrations.told import told as _
 
 
 class Rows(Connector):

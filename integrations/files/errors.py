@@ -38,7 +38,7 @@ def _by_row(errors: Iterable[ImportRowError]) -> Iterator[BadRow]:
     for row, group in groupby(errors, key=lambda error: error.row):
         found = list(group)
         original: dict[str, Any] = next((error.original for error in found if error.original), {})
-        yield row, [(error.field, error.error) for error in found], original
+        yield row, [(error.field, error.words) for error in found], original
 
 
 def table_of(names: Sequence[str], rows: Iterable[BadRow]) -> Iterator[str]:

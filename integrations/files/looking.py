@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from integrations import inbox, matching
 from integrations.canonical import FactItem, OrderReport, Problem, Translated, Untranslatable
 from integrations.connectors.rows import Rows
@@ -20,6 +18,7 @@ from integrations.files.runs import source_of
 from integrations.files.unpacking import Group, body_of, groups_of
 from integrations.mapping import compiled, editor, paths_of
 from integrations.models import Connection, FieldMapping, InboundMessage
+from integrations.told import told as _
 from orders.models import ExternalReference, OrderFact, ReferenceLink
 
 # A longer file is judged by its beginning: looking must not take longer than a person waits.

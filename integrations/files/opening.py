@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from django.conf import settings
-from django.utils.translation import gettext as _
+
+from integrations.told import told as _
 
 MIB = 1024 * 1024
 MAX_UNPACKED = 1024 * MIB

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from integrations.canonical import Problem
 from integrations.files.opening import (
     MAX_LINE,
@@ -22,6 +20,7 @@ from integrations.files.opening import (
     opened_bytes,
     opened_text,
 )
+from integrations.told import told as _
 
 MAX_COLUMNS = 300
 # As many as a worker unpacks well within the time one task may take.

@@ -17,7 +17,6 @@ from django.db import DatabaseError, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 from django.utils.timezone import now
-from django.utils.translation import gettext as _
 
 from integrations import inbox
 from integrations.canonical import Problem
@@ -27,6 +26,8 @@ from integrations.files.unpacking import Packed, groups_by, packed, unpack
 from integrations.mapping import BadDefinition, check, compiled
 from integrations.mapping.definition import Compiled
 from integrations.models import Connection, FieldMapping, ImportRowError, ImportRun, InboundMessage
+from integrations.told import kept
+from integrations.told import told as _
 from orders import audit, tasks
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def advance(run_id: int) -> bool:
 
 def _fail(run: ImportRun, error: str) -> None:
     ImportRun.objects.filter(pk=run.pk, state__in=OPEN).update(
-        state=State.FAILED, error=error[:500], ended_at=now()
+        state=State.FAILED, error=error[:500], told=kept(error), ended_at=now()
     )
     unpacked_path(run).unlink(missing_ok=True)
 
@@ -341,6 +342,7 @@ def _keep_errors(rows: Iterable[tuple[int, int, str, Sequence[Problem]]]) -> Non
                 row=row,
                 field=problem.field[:120],
                 error=problem.error[:500],
+                told=kept(problem.error),
                 # A row may have many problems; its content is kept with the first.
                 original=_original(body) if number == 0 else {},
             )

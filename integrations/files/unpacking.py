@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from integrations.canonical import Problem
 from integrations.files.opening import FileRefused, Source
 from integrations.files.rows import Row, rows_of
@@ -18,6 +16,8 @@ from integrations.mapping import compiled
 from integrations.mapping.definition import Compiled
 from integrations.mapping.transforms import Refused, clean_text
 from integrations.mapping.translation import MAX_LINES
+from integrations.told import problem_of, row_of
+from integrations.told import told as _
 
 MAX_BODY = 1_000_000
 
@@ -138,12 +138,12 @@ def _line(group: Group) -> str:
             Problem("", _("The row is longer than %(limit)d characters.") % {"limit": MAX_BODY}),
         ]
         body = "{}"
-    told = json.dumps([[problem.field, problem.error] for problem in problems]) if problems else ""
+    told = json.dumps([row_of(problem) for problem in problems]) if problems else ""
     return f"{group.row}\t{group.n_rows}\t{told}\t{body}\n"
 
 
 def packed(line: bytes) -> Packed:
     """One line of an unpacked file, read back."""
     row, n_rows, told, body = line.decode().rstrip("\n").split("\t", 3)
-    problems = tuple(Problem(*each) for each in json.loads(told)) if told else ()
+    problems = tuple(problem_of(each) for each in json.loads(told)) if told else ()
     return Packed(int(row), int(n_rows), body, problems)

@@ -13,7 +13,6 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException
-from django.utils.translation import gettext as _
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.xml import DEFUSEDXML
@@ -21,6 +20,7 @@ from openpyxl.xml import DEFUSEDXML
 from integrations.canonical import Problem
 from integrations.files.opening import MAX_RATIO, MIB, RATIO_COUNTS_FROM, FileRefused
 from integrations.files.rows import LOOKED_AT, Row, header_of, titles_above
+from integrations.told import told as _
 
 MAX_ROWS = 50_000
 MAX_PARTS = 2_000

@@ -10,8 +10,6 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.utils.translation import gettext as _
-
 from integrations.canonical import FOLDED, HUB_FIELDS, Mode, Problem
 from integrations.mapping.paths import BadPath, Getter, by_expression, by_path
 from integrations.mapping.transforms import (
@@ -23,6 +21,7 @@ from integrations.mapping.transforms import (
     clean_text,
     shown,
 )
+from integrations.told import told as _
 from orders.stages import FACT_KINDS, Level
 
 VERSION = 1

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jmespath
-from django.utils.translation import gettext as _
 from jmespath.exceptions import JMESPathError
 
 from integrations.mapping.transforms import Refused
+from integrations.told import told as _
 
 Getter = Callable[[Mapping[str, Any]], Any]
 MAX_PATH = 200

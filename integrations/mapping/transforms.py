@@ -10,9 +10,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.utils.translation import gettext as _
-
 from integrations import identifiers
+from integrations.told import told as _
 
 Step = Callable[[Any], Any]
 DEFAULT_ZONE = "Asia/Shanghai"

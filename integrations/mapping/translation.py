@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from integrations.canonical import (
     FOLDED,
     FactItem,
@@ -33,6 +31,7 @@ from integrations.mapping.definition import (
     compiled,
 )
 from integrations.mapping.transforms import Refused
+from integrations.told import told as _
 from orders.contacts import Person
 from orders.stages import FACT_KINDS, Level
 

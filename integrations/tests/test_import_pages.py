@@ -6,6 +6,7 @@ import io
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils.translation import override
 from openpyxl import Workbook
 
 from integrations.mapping.starters import TABLE_EN, TABLE_ZH
@@ -207,3 +208,37 @@ def test_looking_asks_in_batches(django_assert_max_num_queries):
         page = upload(client, connection, many)
 
     assert counts(page) == (400, 400, 0, 0, 0)
+
+
+def test_what_a_worker_wrote_is_read_in_the_reader_s_language():
+    connection = make_way_in()
+    with override("zh-hans"):
+        run = carry_out(start(connection, table({"数量": "x"}, {"订单号": "B", "下单时间": "gestern"})))
+    assert {error.error[0] for error in run.errors.all()} == {"“"}
+    address = f"/admin/integrations/importrun/{run.pk}/change/"
+
+    english = importer().get(address).content.decode()
+    chinese = importer(language="zh-hans").get(address).content.decode()
+
+    assert "“x” is not a number. Expected digits such as 1234.50." in english
+    assert (
+        "“gestern” is not a time in the expected form (a date and time such as 2026-11-22 18:04:00)"
+        in english
+    )
+    assert "is not a number" not in chinese
+    message = InboundMessage.objects.filter(state="failed").first()
+    listed = importer(may=(*MAY, "integrations.view_inboundmessage"))
+    page = listed.get(f"/admin/integrations/inboundmessage/{message.pk}/change/").content.decode()
+    assert "“x” is not a number. Expected digits such as 1234.50." in page
+
+
+def test_why_an_import_stopped_is_read_in_the_reader_s_language():
+    connection = make_way_in()
+    with override("zh-hans"):
+        run = start(connection, table())
+        carry_out(run)
+
+    run.refresh_from_db()
+    assert run.state == "failed"
+    assert run.error != run.why_it_stopped
+    assert run.why_it_stopped == "The file has column names but no rows. Export it again."
