@@ -14,22 +14,24 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from orders import disputes, merging, order_actions
+from orders.access import ROLES
 from orders.board.columns import chips_of
-from orders.deadlines import Calendars
 from orders.journal import in_words
-from orders.models import ExternalReference, Order, OrderEvent, Todo
+from orders.models import ExternalReference, Order, OrderFact, ReferenceLink, Todo
 from orders.order_page.neighbours import list_of, neighbours
 from orders.order_page.panels import panels
 from orders.order_page.reading import Reading, read
 from orders.order_page.sources import decisions, disagreements, fields
 from orders.order_page.steps_bar import Cell, cells
-from orders.order_page.timeline import timeline
+from orders.order_page.timeline import Timeline, timeline
 from orders.order_page.turns import turn_of
 from orders.stages import Step
-from orders.worktime import is_provisional
+from orders.states import forced
+from orders.worktime import calendar_of, is_provisional
 
-# The page shows the newest of what the hub did; the whole journal is one click away.
-JOURNAL = 12
+# A document may name many orders; nobody reads them all here.
+MOST_LINKS = 200
+MAY_SEE_FACTS = "orders.view_orderfact"
 
 
 def joined(orders: QuerySet[Order]) -> QuerySet[Order]:
@@ -44,7 +46,6 @@ def page_of(
     failed: order_actions.Outcome | None = None,
 ) -> dict[str, Any]:
     """The context of the whole page. failed: an action that was refused, with what was typed."""
-    order.parts = parts_of(order)  # type: ignore[attr-defined]
     reading = read(order, request.user, at)
     live = live_context(reading, request, failed)
     return {
@@ -53,7 +54,6 @@ def page_of(
         "around": neighbours(order, request, at),
         "lines": order.lines.order_by("sku"),
         "parcels": order.parcels.order_by("waybill"),
-        "references": ExternalReference.objects.filter(links__order=order).order_by("kind", "value"),
         "panels": panels(order, request),
         "failed": failed,
         "undo": offered_undo(reading, live["cells"], request.GET.get("undo", "")),
@@ -67,9 +67,10 @@ def live_context(
     """What is drawn anew when the order changes while the page is open."""
     order, at = reading.order, reading.at
     steps = {row.step: row for row in order.steps.select_related("done_by")}
-    events = newest_events(order)
-    holds = list(order.holds.order_by("set_at"))
+    names = names_of(order)
+    holds = list(order.holds.order_by("set_at")) if order.is_held else []
     bar = cells(reading, steps)
+    lines = timeline(reading, who=request.GET.get("who", ""), begin=_number(request.GET.get("at")))
     return {
         "order": order,
         "at": at,
@@ -82,10 +83,12 @@ def live_context(
         "cells": bar,
         "conflicts": disagreements(reading),
         "decisions": decisions(reading),
-        "fields": fields(reading),
-        "timeline": timeline(reading, who=request.GET.get("who", ""), begin=_number(request.GET.get("at"))),
-        "events": [in_words(event) for event in events],
-        "seen": events[0].pk if events else 0,
+        "fields": fields(reading, names.parts),
+        "references": names.references,
+        "parts": names.parts,
+        "timeline": lines,
+        "events": [in_words(event) for event in lines.events],
+        "seen": lines.events[0].pk if lines.events else 0,
         "holds": holds,
         "todos": list(Todo.objects.filter(order=order, done_at=None).order_by("due_at", "id")),
         "actions": order_actions.offered(order, request, list(steps.values()), holds, bar, failed),
@@ -93,6 +96,9 @@ def live_context(
         "list": list_of(request),
         "here": here(order, request),
         "may": may(request),
+        "state": forced(request) or state_of(lines, reading, request),
+        "facts_permission": _("See: %(records)s") % {"records": OrderFact._meta.verbose_name_plural},
+        "facts_roles": [row.label for row in ROLES.values() if MAY_SEE_FACTS in row.may],
     }
 
 
@@ -106,22 +112,43 @@ def may(request: HttpRequest) -> dict[str, bool]:
     }
 
 
-def newest_events(order: Order) -> list[OrderEvent]:
-    return list(OrderEvent.objects.filter(order=order).select_related("actor").order_by("-id")[:JOURNAL])
+def state_of(lines: Timeline, reading: Reading, request: HttpRequest) -> str:
+    """Which of the six states the timeline is in; empty if there is just a list to show."""
+    if not request.user.has_perm(MAY_SEE_FACTS):
+        return "no_permission"
+    if not lines.entries:
+        return "empty_filtered" if lines.who else "empty_first"
+    return "stale" if reading.order.stalled_at else ""
 
 
 def is_provisional_until(order: Order, at: datetime) -> bool:
     """Whether a deadline shown runs through days whose holidays are not published."""
     deadlines = [moment for moment in (order.step_due_at, order.stalls_at) if moment is not None]
-    return bool(deadlines) and is_provisional(at, max(deadlines), Calendars().of(order.warehouse_id))
+    if not deadlines:
+        return False
+    calendar = calendar_of(order.warehouse.calendar if order.warehouse else None)
+    return is_provisional(at, max(deadlines), calendar)
 
 
-def parts_of(order: Order) -> list[Order]:
-    """Other orders that were split from the same shop order."""
-    others = Order.objects.filter(
-        links__reference__kind=ExternalReference.Kind.ORDER, links__reference__links__order=order
-    )
-    return list(others.exclude(pk=order.pk).only("number").distinct().order_by("pk")[:20])
+@dataclass(frozen=True)
+class Names:
+    """What systems call the order, and the other orders that were split from the same shop order."""
+
+    references: list[ExternalReference]
+    parts: list[Order]
+
+
+def names_of(order: Order) -> Names:
+    """One query."""
+    links = ReferenceLink.objects.filter(reference__links__order=order).select_related("reference", "order")
+    links = links.only("reference", "order__number", "order__shop").order_by("reference__kind", "pk")
+    mine, others = [], {}
+    for link in links[:MOST_LINKS]:
+        if link.order_id == order.pk:
+            mine.append(link.reference)
+        elif link.reference.kind == ExternalReference.Kind.ORDER:
+            others[link.order_id] = link.order
+    return Names(mine, [others[pk] for pk in sorted(others)])
 
 
 def merged_into(reading: Reading) -> str:

@@ -117,7 +117,7 @@ CARRIED = ("total", "warehouse", "customer", "payment_terms", "country", "region
 AXES = {"payment": Topic.PAYMENT, "invoice": Topic.INVOICE, "confirmed_on": Topic.DATE}
 
 
-def fields(reading: Reading) -> list[Field]:
+def fields(reading: Reading, parts: Sequence[Order]) -> list[Field]:
     """The fields of the order's head. One query, and only if several people are named as its receiver."""
     order = reading.order
     values = {
@@ -133,7 +133,7 @@ def fields(reading: Reading) -> list[Field]:
         "remark": order.remark,
     }
     found = [
-        Field(name, str(label), values[name], _claims_of(reading, name), _note(order, name))
+        Field(name, str(label), values[name], _claims_of(reading, name), _note(order, parts, name))
         for name, label in _labels().items()
     ]
     # What nobody has said anything of is not worth a line, but money and dates that are missing are news.
@@ -156,9 +156,8 @@ def _labels() -> dict[str, StrOrPromise]:
     }
 
 
-def _note(order: Order, name: str) -> str:
+def _note(order: Order, parts: Sequence[Order], name: str) -> str:
     """A shop's total is that of its whole order, whatever part of it fell to this one."""
-    parts = getattr(order, "parts", [])
     if name != "total" or not parts or order.total is None:
         return ""
     if order.pk < min(part.pk for part in parts):

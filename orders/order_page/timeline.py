@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django_stubs_ext import StrOrPromise
@@ -20,6 +21,7 @@ from orders.stages import Role
 from orders.units import FactRow
 
 PAGE = 30
+JOURNAL = 12
 MAY_SEE_MESSAGE = "integrations.view_inboundmessage"
 WHO: dict[str, StrOrPromise] = {
     "system": gettext_lazy("Systems"),
@@ -78,6 +80,8 @@ class Timeline:
     """One page of it. earlier, later: the fact that the page before or after begins with; None where there is none."""
 
     entries: list[Entry]
+    # The newest of what the hub did; the whole journal is one click away.
+    events: list[OrderEvent]
     who: str
     n: int
     filters: list[dict[str, Any]]
@@ -95,10 +99,11 @@ def timeline(reading: Reading, *, who: str = "", begin: int | None = None) -> Ti
     chosen = [fact for fact in reversed(reading.facts) if not who or who_said(fact) == who]
     first = next((place for place, fact in enumerate(chosen) if fact.id == begin), 0)
     page = chosen[first : first + PAGE]
-    entries = _entries(reading, page)
+    events = _events(reading, page)
     following = chosen[first + PAGE : first + PAGE + 1]
     return Timeline(
-        entries=entries,
+        entries=_entries(reading, page, events),
+        events=events[:JOURNAL],
         who=who,
         n=len(chosen),
         filters=_filters(who, counts),
@@ -121,10 +126,10 @@ def _filters(who: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _entries(reading: Reading, facts: Sequence[FactRow]) -> list[Entry]:
+def _entries(reading: Reading, facts: Sequence[FactRow], events: Sequence[OrderEvent]) -> list[Entry]:
     rows = OrderFact.objects.filter(pk__in=[fact.id for fact in facts]).select_related("actor")
     stored = {row.pk: row for row in rows.only("message", "actor__username", "actor__first_name")}
-    became = _became(reading, facts)
+    became = _became(events)
     may_see_message = reading.user.has_perm(MAY_SEE_MESSAGE)
     return [_entry(reading, fact, stored[fact.id], became, may_see_message=may_see_message) for fact in facts]
 
@@ -187,13 +192,18 @@ def _named(reading: Reading, fact: FactRow) -> FactRow | None:
     return next((one for one in same if one.kind in kinds or kinds == {""}), None)
 
 
-def _became(reading: Reading, facts: Sequence[FactRow]) -> dict[int, list[str]]:
-    """What the hub did because of each fact, as the journal has it."""
-    events = OrderEvent.objects.filter(
-        order=reading.order, kind=OrderEvent.Kind.MOVED, fact__in=[fact.id for fact in facts]
-    ).order_by("id")
+def _events(reading: Reading, facts: Sequence[FactRow]) -> list[OrderEvent]:
+    """The newest of the journal, and the moves that these facts brought about; the newest first. One query."""
+    mine = OrderEvent.objects.filter(order=reading.order)
+    newest = mine.order_by("-pk").values("pk")[:JOURNAL]
+    moves = Q(kind=OrderEvent.Kind.MOVED, fact__in=[fact.id for fact in facts])
+    return list(mine.filter(moves | Q(pk__in=newest)).select_related("actor").order_by("-pk"))
+
+
+def _became(events: Sequence[OrderEvent]) -> dict[int, list[str]]:
+    """The stages that each fact led to, as the journal has it."""
     found: dict[int, list[str]] = {}
-    for event in events:
-        if event.fact is not None:
+    for event in reversed(events):
+        if event.fact is not None and event.kind == OrderEvent.Kind.MOVED:
             found.setdefault(event.fact, []).append(in_words(event)["new"])
     return found

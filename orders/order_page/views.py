@@ -24,7 +24,7 @@ from orders.explain import labels_of
 from orders.journal import in_words
 from orders.models import Order, OrderEvent, OrderLine
 from orders.order_page.neighbours import list_of
-from orders.order_page.page import here, joined, live_context, page_of, parts_of
+from orders.order_page.page import here, joined, live_context, page_of
 from orders.order_page.reading import label_of, read
 from orders.order_page.timeline import ROLE_LABELS, decided
 
@@ -106,7 +106,6 @@ def _answer(admin: Any, request: HttpRequest, order: Order, outcome: order_actio
 
 def live(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
     """What has changed on the page, as fragments: the page puts them where nothing is being typed."""
-    order.parts = parts_of(order)  # type: ignore[attr-defined]
     reading = read(order, request.user, now())
     context = live_context(reading, request)
     found = {

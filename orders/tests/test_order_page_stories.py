@@ -528,6 +528,32 @@ def test_the_board_shows_the_peek_with_and_without_scripts(disputed):
     assert f'data-peek-of="{disputed.pk}"' in whole
 
 
+def test_a_page_with_everything_on_it_stays_within_its_queries(disputed, django_assert_max_num_queries):
+    add_fact(disputed, "order.changed", occurred_at=after(3), role="erp", data={"fields": {"total": "9"}})
+    settled(disputed, at=after(3))
+    client = english("ops_manager", "sales", "supervisor", may=("orders.reveal_contact",))
+    act(client, disputed, "hold", name="address", reason="street missing")
+    Todo.objects.create(order=disputed, kind="request", text="call", owner="sales", opened_at=MONDAY)
+    page(client, disputed)
+
+    with django_assert_max_num_queries(25):
+        page(client, disputed, "?list=stage%3Dshipped")
+
+
+@pytest.mark.parametrize(
+    "state", ["loading", "empty_first", "empty_filtered", "error", "stale", "no_permission"]
+)
+def test_each_state_of_the_timeline_can_be_looked_at_in_tests(settings, state):
+    settings.SHOW_STATES = True
+    order = make_order()
+
+    html = page(english("ops_manager"), order, f"?_state={state}")
+
+    assert f'data-state="{state}"' in html
+    settings.SHOW_STATES = False
+    assert f'data-state="{state}"' not in page(english("ops_manager"), order, f"?_state={state}")
+
+
 # Merging
 
 
