@@ -81,7 +81,7 @@ def _r3(house: House, options: Namespace) -> list[Figure]:
     chaos.notice_stuck_workers_soon()
     make_shop()
     source = make_source("bench-r3", "shop")
-    names = [f"R{number:06d}" for number in range(max(kills * 20, 100))]
+    names = [f"R{number:06d}" for number in range(max(kills * 20, 500))]
     house.start()
     work = [
         placed + told
