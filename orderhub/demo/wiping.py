@@ -26,7 +26,7 @@ from orders.models import (
 
 
 def wipe() -> dict[str, int]:
-    """Delete every demo row; how many of each kind went. Shops or warehouses that real orders use stay."""
+    """Delete every demo row; how many of each kind went. Shops or warehouses that something real uses stay."""
     gone: dict[str, int] = {}
     with audit.acting(way="demo", reason="demo data wiped"), transaction.atomic():
         slugs = list(Connection.objects.filter(is_demo=True).values_list("slug", flat=True))
@@ -43,11 +43,12 @@ def wipe() -> dict[str, int]:
         _delete(gone, ImportRun.objects.filter(connection__is_demo=True))
         _delete(gone, SourceHeard.objects.filter(source__in=slugs))
         _delete(gone, Connection.objects.filter(is_demo=True))
-        _delete(gone, FieldMapping.objects.filter(is_demo=True, connection__isnull=True))
+        _delete(gone, FieldMapping.objects.filter(is_demo=True, connection=None, importrun=None))
         _delete(gone, Customer.objects.filter(is_demo=True, orders__isnull=True))
         _delete(gone, Contact.objects.filter(is_demo=True, order__isnull=True))
-        _delete(gone, Shop.objects.filter(is_demo=True, orders__isnull=True))
-        _delete(gone, Warehouse.objects.filter(is_demo=True, orders__isnull=True, shop__isnull=True))
+        _delete(gone, Shop.objects.filter(is_demo=True, orders__isnull=True, connection=None))
+        houses = Warehouse.objects.filter(is_demo=True, orders__isnull=True, shop__isnull=True)
+        _delete(gone, houses.filter(connection=None, stockitem=None))
         _delete(gone, WorkCalendar.objects.filter(is_demo=True, warehouse__isnull=True))
         # Last: the deletions above left audit rows of their own.
         _delete(gone, AuditEntry.objects.filter(is_demo=True))

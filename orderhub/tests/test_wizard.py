@@ -250,6 +250,18 @@ def test_demo_data_go_with_one_click_and_take_nothing_else(browser):
     assert ReasonCode.objects.count() == 13
 
 
+def test_a_demo_shop_that_somebody_has_connected_stays(browser):
+    wizard.show_demo(by=None, at=AT, n_orders=3)
+    shop = Shop.objects.get(code="demo-site")
+    Connection.objects.create(slug="mine", label="Mine", connector="rows", role="shop", shop=shop)
+
+    browser.post(START, {"action": "remove_demo"})
+
+    assert list(Shop.objects.all()) == [shop]
+    assert list(Connection.objects.values_list("slug", flat=True)) == ["mine"]
+    assert not Order.objects.exists()
+
+
 def test_asking_for_demo_data_twice_loads_them_once(browser):
     wizard.show_demo(by=None, at=AT, n_orders=3)
 

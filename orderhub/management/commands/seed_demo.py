@@ -12,6 +12,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from orderhub import demo
+from orderhub.progress import Progress
 
 ORDERS, SEED = 3000, 1
 
@@ -24,10 +25,12 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=SEED, help=f"another number, another seller ({SEED})")
         parser.add_argument("--wipe", action="store_true", help="delete every demo row and nothing else")
         parser.add_argument("--json", action="store_true", help="answer in JSON")
+        parser.add_argument("--quiet", action="store_true", help="say nothing unless something is wrong")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["orders"] < 1:
             raise CommandError(_("--orders must be at least 1."))
+        self.is_quiet = options["quiet"]
         if options["wipe"]:
             self._wipe(as_json=options["json"])
         else:
@@ -38,20 +41,24 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({"deleted": gone}))
         else:
-            self.stdout.write(_("Demo rows deleted: %(count)d") % {"count": sum(gone.values())})
+            self._say(_("Demo rows deleted: %(count)d") % {"count": sum(gone.values())})
 
     def _load(self, n_orders: int, seed: int, *, as_json: bool) -> None:
         started = time.monotonic()
+        bar = Progress(self.stdout, is_quiet=as_json or self.is_quiet)
+        bar.step(_("Demo orders"))
         try:
-            loaded = demo.load(n_orders, seed=seed, at=now(), progress=self._progress())
+            loaded = demo.load(n_orders, seed=seed, at=now(), progress=bar.at)
         except demo.AlreadyLoaded as found:
+            bar.broken()
             self._say_already(found, as_json=as_json)
             return
+        bar.end()
         seconds = round(time.monotonic() - started, 1)
         if as_json:
             self.stdout.write(json.dumps({**asdict(loaded), "already_loaded": False, "seconds": seconds}))
             return
-        self.stdout.write(
+        self._say(
             _("Demo data loaded: %(orders)d orders, %(facts)d facts, in %(seconds).1f seconds.")
             % {"orders": loaded.n_orders, "facts": loaded.n_facts, "seconds": seconds}
         )
@@ -60,20 +67,13 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps({"n_orders": found.n_orders, "already_loaded": True}))
             return
-        self.stdout.write(
+        self._say(
             _(
                 "%(count)d demo orders are there already; nothing was changed. For others: seed_demo --wipe first."
             )
             % {"count": found.n_orders}
         )
 
-    def _progress(self) -> Any:
-        if not self.stdout.isatty():
-            return lambda done, total: None
-
-        def show(done: int, total: int) -> None:
-            text = _("Loading demo data: %(percent)d %%") % {"percent": 100 * done // max(total, 1)}
-            self.stdout.write(f"\r{text}", ending="\n" if done == total else "")
-            self.stdout.flush()
-
-        return show
+    def _say(self, text: str) -> None:
+        if not self.is_quiet:
+            self.stdout.write(text)
