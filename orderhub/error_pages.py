@@ -24,18 +24,20 @@ def front(request: HttpRequest) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404. Staff stay inside their navigation; outside of it the page says nothing of what exists."""
     if request.path.startswith(MACHINES):
-        text = _("There is nothing at this address.")
-        answer = {"error": "not_found", "text": text, "request": request_id.current()}
-        return JsonResponse(answer, status=404)
+        return _for_machines("not_found", _("There is nothing at this address."), 404)
     context = {"title": _("There is nothing at this address"), "request_id": request_id.current()}
     if request.path.startswith("/admin/") and admin.site.has_permission(request):
         return render(request, "404.html", {**admin.site.each_context(request), **context}, status=404)
     return render(request, "public/404.html", context, status=404)
 
 
-def failed(_request: HttpRequest) -> HttpResponse:
-    """500 for people. Asks nothing of the database, which may be what failed."""
-    page = render_to_string(
-        "500.html", {"title": _("This page has failed"), "request_id": request_id.current()}
-    )
-    return HttpResponse(page, status=500)
+def failed(request: HttpRequest) -> HttpResponse:
+    """500. Asks nothing of the database, which may be what failed."""
+    if request.path.startswith(MACHINES):
+        return _for_machines("internal_error", _("The hub failed at this. Send it again later."), 500)
+    context = {"title": _("This page has failed"), "request_id": request_id.current()}
+    return HttpResponse(render_to_string("500.html", context), status=500)
+
+
+def _for_machines(code: str, text: str, status: int) -> JsonResponse:
+    return JsonResponse({"error": code, "text": text, "request_id": request_id.current()}, status=status)

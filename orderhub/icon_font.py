@@ -40,8 +40,8 @@ def used() -> set[str]:
 
 def cut(names: set[str]) -> bytes:
     """The font with these icons only, reached by their names as before."""
-    from fontTools import subset
-    from fontTools.ttLib import TTFont
+    from fontTools import subset  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
     font = TTFont(unfold() / SOURCE)
     glyphs = set(font.getGlyphOrder())
@@ -56,4 +56,4 @@ def cut(names: set[str]) -> bytes:
 
 if __name__ == "__main__":
     wanted = used()
-    print(f"{len(wanted)} icons, {len(cut(wanted))} bytes: {CUT.name}", file=sys.stderr)
+    sys.stdout.write(f"{CUT.name}: {len(wanted)} icons, {len(cut(wanted))} bytes\n")

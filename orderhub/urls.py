@@ -25,3 +25,4 @@ urlpatterns = [
 
 handler403 = "orderhub.refusals.permission_denied"
 handler404 = "orderhub.error_pages.not_found"
+handler500 = "orderhub.error_pages.failed"

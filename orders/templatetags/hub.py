@@ -19,7 +19,7 @@ from django.utils.timezone import get_current_timezone, now
 from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext
 from django.utils.translation import gettext as _
 
-from orders.stages import CLOSED, Stage
+from orders.stages import Stage
 
 register = template.Library()
 
@@ -73,10 +73,7 @@ STAGE_MEANS = {
 @register.simple_tag
 def stage_chip(order: Any) -> SafeString:
     """Where the order stands. Trouble has chips of its own beside it: this one never turns red."""
-    meaning = STAGE_MEANS.get(Stage(order.stage), "info")
-    if Stage(order.stage) in CLOSED and order.stage != Stage.COMPLETED:
-        meaning = "neutral"
-    return chip(meaning, order.get_stage_display())
+    return chip(STAGE_MEANS.get(Stage(order.stage), "info"), order.get_stage_display())
 
 
 @register.filter(expects_localtime=True)
