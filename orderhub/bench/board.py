@@ -201,7 +201,7 @@ class Ground:
         from orders.models import Contact, Customer
 
         def spread(step: int, size: int) -> str:
-            return f"(({mine}) * {step} % {size})"
+            return f"(({mine}) * {step} %% {size})"
 
         first_customer = Customer.objects.order_by("pk").values_list("pk", flat=True)[0]
         first_contact = Contact.objects.filter(fingerprint__startswith="f").order_by("pk")[0].pk

@@ -27,9 +27,10 @@ hub.onready(() => {
   const step = (by) => {
     const all = rows();
     if (!all.length) return;
-    const at = current && all.includes(current) ? all.indexOf(current) : -1;
-    const started = document.activeElement && board.contains(document.activeElement);
-    makeCurrent(all[started || at > 0 ? Math.min(all.length - 1, Math.max(0, at + by)) : Math.max(0, at)]);
+    const at = Math.max(0, all.indexOf(current));
+    // The first key only enters the list, wherever the focus was before.
+    const isIn = current?.contains(document.activeElement);
+    makeCurrent(all[isIn ? Math.min(all.length - 1, Math.max(0, at + by)) : at]);
   };
   makeCurrent(rows()[0], false);
   board.addEventListener("focusin", (event) => {
