@@ -119,7 +119,7 @@ class FieldMappingAdmin(ScopedAdmin):
     scope_path = None
     may_add = may_change = True
     form = MappingForm
-    list_display = ("name", "version", "used_by", "try_it")
+    list_display = ("name", "version", "used_by", "edit_it", "try_it")
     search_fields = ("name",)
     fields = ("name", "definition")
     change_form_template = "integrations/mapping_change_form.html"
@@ -138,6 +138,11 @@ class FieldMappingAdmin(ScopedAdmin):
     @admin.display(description=_("Used by"))
     def used_by(self, row: FieldMapping) -> str:
         return ", ".join(Connection.objects.filter(mapping=row).values_list("label", flat=True)) or "-"
+
+    @admin.display(description=_("Table"))
+    def edit_it(self, row: FieldMapping) -> str:
+        address = reverse("admin:integrations_fieldmapping_editor", args=[row.pk])
+        return format_html('<a href="{}">{}</a>', address, gettext("Open the table"))
 
     @admin.display(description=_("Trial run"))
     def try_it(self, row: FieldMapping) -> str:
