@@ -114,7 +114,6 @@
     });
     var undo = page.querySelector("[data-undo-toast]");
     if (undo) {
-      undo.hidden = true;
       hub.toast(undo.dataset.undoToast, { undo: function () { undo.submit(); }, kind: "ok" });
       var url = new URL(location.href);
       url.searchParams.delete("undo");
