@@ -15,7 +15,7 @@ import numpy.typing as npt
 from promises.eta.book import Book
 from promises.eta.survival import Floats, cumulative, share_ended
 
-LEVEL_HALF_LIFE = 6.0
+LEVEL_HALF_LIFE = 4.0
 CURVE_HALF_LIFE = 60.0
 CHANCE_HALF_LIFE = 120.0
 # An order not delivered after so many days is taken as lost: it leaves the calibration.
