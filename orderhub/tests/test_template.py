@@ -223,12 +223,34 @@ def test_whoever_may_not_install_it_is_told_who_may(role):
     assert not TemplateRow.objects.exists()
 
 
-def test_the_last_active_reason_cannot_be_switched_off(client):
-    from django.core.exceptions import ValidationError
+def reason_form(**said):
+    return {"code": "ONLY", "name": "", "owner": "sales", "position": "10", **said}
 
-    ReasonCode.objects.create(code="ONLY", is_active=True)
-    only = ReasonCode.objects.get(code="ONLY")
-    only.is_active = False
 
-    with pytest.raises(ValidationError, match="last active reason|最后"):
-        only.full_clean()
+def test_the_last_active_reason_cannot_be_switched_off(settings):
+    settings.LANGUAGE_CODE = "en"
+    only = ReasonCode.objects.create(code="ONLY", owner="sales", position=10)
+    client = staff_client("ops_manager")
+
+    refused = client.post(f"/admin/orders/reasoncode/{only.pk}/change/", reason_form())
+    only.refresh_from_db()
+    assert "This is the last active reason." in refused.content.decode()
+    assert only.is_active
+
+    ReasonCode.objects.create(code="OTHER", position=20)
+    client.post(f"/admin/orders/reasoncode/{only.pk}/change/", reason_form())
+    only.refresh_from_db()
+    assert not only.is_active
+
+
+def test_reasons_are_listed_by_name_with_the_role_that_answers_for_them(settings):
+    settings.LANGUAGE_CODE = "en"
+    install()
+    ReasonCode.objects.filter(code="MISPICK").update(name="Picked wrongly")
+
+    page = staff_client("ops_manager").get("/admin/orders/reasoncode/").content.decode()
+
+    assert "Out of stock, replenishing" in page
+    assert "Picked wrongly" in page
+    assert "Customs documents" in page
+    assert staff_client("sales").get("/admin/orders/reasoncode/add/").status_code == 403
