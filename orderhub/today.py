@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -92,6 +93,60 @@ class Share:
         return self.n - self.n_kept
 
 
+# What the audit calls a doing, in the reader's words; anything else is named by its code.
+DOINGS: dict[str, StrOrPromise] = {
+    "create": gettext_lazy("Added"),
+    "change": gettext_lazy("Changed"),
+    "delete": gettext_lazy("Deleted"),
+    "link": gettext_lazy("Connected"),
+    "unlink": gettext_lazy("Disconnected"),
+    "look": gettext_lazy("Looked at the original"),
+    "reveal": gettext_lazy("Revealed personal data"),
+    "empty": gettext_lazy("Emptied"),
+    "replay": gettext_lazy("Replayed"),
+    "apply": gettext_lazy("Put in force"),
+    "todo.closed": gettext_lazy("Closed a to-do"),
+    "order.assigned": gettext_lazy("Assigned"),
+    "board.exported": gettext_lazy("Exported a list"),
+    "bulk.begun": gettext_lazy("Began an action over many orders"),
+    "bulk.undone": gettext_lazy("Undid an action over many orders"),
+    "import.start": gettext_lazy("Started an import"),
+    "import.cancel": gettext_lazy("Cancelled an import"),
+    "import.retry": gettext_lazy("Tried an import again"),
+    "mapping.trial": gettext_lazy("Tried a mapping"),
+    "template.install": gettext_lazy("Installed the template"),
+    "template.undo": gettext_lazy("Undid the template"),
+    "setup.done": gettext_lazy("Took a step of setting up"),
+    "setup.skipped": gettext_lazy("Passed over a step of setting up"),
+    "setup.undone": gettext_lazy("Undid a step of setting up"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One thing the person did, from the audit."""
+
+    at: datetime
+    doing: StrOrPromise
+    kind: StrOrPromise
+    name: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Done:
+        try:
+            kind = apps.get_model(entry.model)._meta.verbose_name or ""
+        except LookupError:
+            kind = entry.model
+        return cls(entry.at, DOINGS.get(entry.action, entry.action), kind, entry.object_label)
+
+
+def my_actions(person: Person) -> list[Done]:
+    return [
+        Done.of(entry)
+        for entry in AuditEntry.objects.filter(actor=person.user.pk).order_by("-at")[:N_ACTIONS]
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class StepLoad:
     """One of the four steps: how many orders wait there, and since when the first of them."""
@@ -139,7 +194,7 @@ class Today:
     funnel: list[StepLoad] = field(default_factory=list)
     sources: list[health_of_sources.Source] = field(default_factory=list)
     day: last_day.Day | None = None
-    actions: list[AuditEntry] = field(default_factory=list)
+    actions: list[Done] = field(default_factory=list)
     checklist: list[dict[str, str]] = field(default_factory=list)
     has_orders: bool = True
     n_open: int = 0
@@ -207,7 +262,7 @@ def read(opening: Opening) -> Today:
     kinds = last_day.kinds(person.user) if person.may(SEES_ORDERS) else []
     tallies = _tallied(person, kinds)
     found.sources = health_of_sources.read(person.user, person.at, tallies)
-    found.actions = list(AuditEntry.objects.filter(actor=person.user.pk).order_by("-at")[:N_ACTIONS])
+    found.actions = my_actions(person)
     found.tiles = record_tiles(person, tallies)
     if person.may(SEES_ORDERS):
         found.day = last_day.day(kinds, person.at, tallies)
