@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 
@@ -14,7 +14,6 @@ from orders.access import role_label
 from orders.models import OrderStep
 from orders.order_page.reading import Reading
 from orders.stages import STEP_ROWS, Step, StepState
-from orders.units import FactRow
 
 ICONS = {"done": "check", "open": "clock", "overtaken": "check", "void": "close", "later": "more"}
 
@@ -73,13 +72,9 @@ def _back(reading: Reading, step: Step, row: OrderStep) -> Back | None:
     is_late_allowed = user.has_perm(steps.MAY_LATE)
     if evidence is None or evidence.source not in steps.OURS or not (is_own or is_late_allowed):
         return None
-    effect = steps.effect_outside(reading.order, step, [_as_fact(evidence)])
+    # What effect_outside asks of a fact stands in its row as well.
+    effect = steps.effect_outside(reading.order, step, [cast("Any", evidence)])
     left = evidence.received_at + settings.UNDO_WINDOW - reading.at
     if not effect and (left >= timedelta(0) or is_late_allowed):
         return Back("undo", "", left if left >= timedelta(0) else None)
     return Back("counter", steps.counter_label(step), effect=effect)
-
-
-def _as_fact(fact: FactRow) -> Any:
-    """What steps.effect_outside asks of a fact stands in the row as well."""
-    return fact

@@ -77,16 +77,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One page of it. earlier, later: the fact that the page before or after begins with; None where there is none."""
+    """One page of it. earlier: the fact that the page after this one begins with; None where there is none."""
 
     entries: list[Entry]
     # The newest of what the hub did; the whole journal is one click away.
     events: list[OrderEvent]
     who: str
-    n: int
     filters: list[dict[str, Any]]
     earlier: int | None = None
-    later: int | None = None
     is_first: bool = True
     newest: int = 0
     ids: frozenset[int] = field(default_factory=frozenset)
@@ -105,10 +103,8 @@ def timeline(reading: Reading, *, who: str = "", begin: int | None = None) -> Ti
         entries=_entries(reading, page, events),
         events=events[:JOURNAL],
         who=who,
-        n=len(chosen),
         filters=_filters(who, counts),
         earlier=following[0].id if following else None,
-        later=chosen[max(first - PAGE, 0)].id if first else None,
         is_first=not first,
         newest=reading.newest,
         ids=frozenset(fact.id for fact in page),
