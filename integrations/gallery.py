@@ -270,6 +270,7 @@ ORDER = ("danger", "warn", "stale", "ok", "neutral")
 @never_cache
 def connect(request: HttpRequest, site: AdminSite, kind: str) -> HttpResponse:
     """One page to connect a system; by POST it is made, and its secret shown this once."""
+    _demand(request, "integrations.add_connection")
     chosen = KINDS.get(kind)
     if chosen is None:
         raise Http404(_("There is no such way in."))
