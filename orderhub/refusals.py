@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from orderhub import error_pages, request_id
+from orderhub import request_id
 from orders.access import ROLES
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
