@@ -140,12 +140,15 @@ class Ground:
             list(model.objects.filter(code__startswith=letter).order_by("pk").values_list("pk", flat=True))
             for model, letter in ((Shop, "s"), (Warehouse, "w"))
         )
-        people = [
-            _logged_in("ops_manager"),
-            _logged_in("warehouse", warehouses[7]),
-            _logged_in("warehouse"),
-        ]
-        return cls(*people, templates.open, templates.closed, shops, warehouses)
+        return cls(
+            manager=_logged_in("ops_manager"),
+            keeper=_logged_in("warehouse", warehouses[7]),
+            nobody=_logged_in("warehouse"),
+            open=templates.open,
+            closed=templates.closed,
+            shops=shops,
+            warehouses=warehouses,
+        )
 
     def add(self, n_orders: int, n_open: int) -> None:
         from orderhub.bench.ground import refresh_statistics

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 
 from orders.board import bulk_runs
 from orders.board.bulk_actions import ACTIONS, BulkRefused
@@ -259,8 +259,9 @@ def _killed_at_the_row(execute, sql, params, many, context):
 def test_a_killed_worker_leaves_no_order_out_and_none_done_twice():
     from concurrent.futures.process import BrokenProcessPool
 
-    actor, shop = make_staff("ops_manager"), make_shop()
-    orders = [make_order(shop=shop) for _n in range(8)]
+    with transaction.atomic():
+        actor, shop = make_staff("ops_manager"), make_shop()
+        orders = [make_order(shop=shop) for _n in range(8)]
     values = {"text": "once"}
     run = bulk_runs.begin(ACTIONS["note"], Order.objects.all(), values, actor=actor, at=MONDAY)
 
