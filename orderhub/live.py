@@ -116,6 +116,25 @@ def head() -> Cursor:
     return (Cursor.read(row[0]) if row else None) or Cursor()
 
 
+# Pages that read their orders before their template is rendered.
+READ_BEFORE = frozenset({"admin:board", "admin:orders_order_change"})
+
+
+class Reading:
+    """Middleware: notes how far the journal has come before a page reads its orders, so that no change falls between."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> None:
+        match = request.resolver_match
+        if request.method == "GET" and match is not None and match.view_name in READ_BEFORE:
+            request.live_cursor = str(head())  # type: ignore[attr-defined]
+
+
 def window(since: Cursor) -> Window:
     """The next events after this cursor, at most BATCH of them."""
     vendor = connection.vendor

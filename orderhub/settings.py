@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "orderhub.middleware.own_desk",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "orderhub.live.Reading",
     "axes.middleware.AxesMiddleware",
 ]
 

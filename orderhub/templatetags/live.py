@@ -43,13 +43,15 @@ def texts() -> dict[str, str]:
 def live_head(context: dict[str, Any]) -> SafeString:
     """The script and what it must know; nothing for whoever may not see orders.
 
-    A page that reads its orders before its template is rendered gives the cursor of before as `live_cursor`.
+    A page that reads its orders before its template is rendered gives the cursor of before as `live_cursor`, or is
+    named in live.READ_BEFORE.
     """
-    user = getattr(context.get("request"), "user", None)
+    request = context.get("request")
+    user = getattr(request, "user", None)
     if user is None or not user.has_perm(live.MAY):
         return SafeString("")
     given = {
-        "cursor": str(context.get("live_cursor") or live.head()),
+        "cursor": str(context.get("live_cursor") or getattr(request, "live_cursor", "") or live.head()),
         "url": reverse("admin:live"),
         "login": reverse("admin:login"),
     }

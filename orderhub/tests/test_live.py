@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from orderhub import live
@@ -358,3 +359,20 @@ def test_two_events_committed_in_the_other_order_are_both_told():
 
     assert between["orders"] == []
     assert later["orders"] == [first.pk, second.pk]
+
+
+@pytest.mark.parametrize("page", ["board", "order"])
+def test_a_page_notes_how_far_the_journal_is_before_it_reads_its_orders(page):
+    order = placed()
+    client = staff_client("ops_manager", everything=True)
+    address = "/admin/board/" if page == "board" else f"/admin/orders/order/{order.pk}/change/"
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.get(address)
+
+    statements = [query["sql"] for query in queries]
+    noted = statements.index(live.newest_event())
+    first_read = next(place for place, sql in enumerate(statements) if 'FROM "orders_order"' in sql)
+    assert noted < first_read
+    assert statements.count(live.newest_event()) == 1
+    assert f'"cursor": "{live.head()}"' in answer.content.decode()
