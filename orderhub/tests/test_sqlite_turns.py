@@ -103,8 +103,8 @@ def test_all_who_wait_at_the_end_of_a_long_transaction_write_before_the_next_one
     may_begin = threading.Event()
     written: list[str] = []
     waiting = [
-        threading.Thread(target=write_once, args=(f"waiting {number}", may_begin, written, 0.02))
-        for number in range(4)
+        threading.Thread(target=write_once, args=(f"waiting {number}", may_begin, written, 0.01))
+        for number in range(6)
     ]
     for thread in waiting:
         thread.start()
@@ -112,14 +112,14 @@ def test_all_who_wait_at_the_end_of_a_long_transaction_write_before_the_next_one
     with transaction.atomic():
         written.append("long")
         may_begin.set()
-        time.sleep(2)
+        time.sleep(3)
     with transaction.atomic():
         written.append("long again")
     for thread in waiting:
         thread.join()
 
     assert (written[0], written[-1]) == ("long", "long again")
-    assert sorted(written[1:-1]) == [f"waiting {number}" for number in range(4)]
+    assert sorted(written[1:-1]) == [f"waiting {number}" for number in range(6)]
 
 
 def test_one_who_never_gives_up_waiting_does_not_hold_up_the_others_for_long():
