@@ -109,7 +109,9 @@ class Sort:
         is_beyond = Func(
             mine, given, template="%(expressions)s", arg_joiner=sign, output_field=models.BooleanField()
         )
-        return rows.filter(is_beyond)
+        # SQLite finds the place in the index by the first column only.
+        first = {"first__lte" if self.descending else "first__gte": values[0]}
+        return rows.alias(first=self.keys[0].expression).filter(is_beyond, **first)
 
     def mark(self, record: Any) -> str:
         """Where the record stands in this sort, for an address."""
