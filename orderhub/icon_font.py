@@ -17,7 +17,9 @@ SOURCE = "static/unfold/fonts/material-symbols/Material-Symbols-Outlined.woff2"
 SHOWN = re.compile(r"material-symbols-outlined[^>]*>\s*([a-z][a-z0-9_]+)\s*<")
 NAMED = re.compile(r"""icon\s*[=:]\s*["']([a-z][a-z0-9_]+)["']""")
 # Put together by expressions in Unfold's templates and scripts, where no pattern finds them.
-EXPRESSIONS = frozenset({"check_small", "close_small", "check", "close", "visibility", "visibility_off", "hub", "remove"})
+EXPRESSIONS = frozenset(
+    {"check_small", "close_small", "check", "close", "visibility", "visibility_off", "hub", "remove"}
+)
 
 
 def unfold() -> Path:
