@@ -29,10 +29,11 @@ WHATS = {
     "crash": "PostgreSQL killed under load; what was acknowledged is there",
     "reliability": "rows R1, R3, R4, R6, R7 and R13 with their full counts",
     "replay": "an order history played as if it were happening",
+    "estimates": "what estimates cost, and what a back-test of FILE shows",
     "screens": "every screen in a real browser: accessibility, weight, fit, languages",
 }
 # These start no house of their own.
-WITHOUT_HOUSE = {"planted"}
+WITHOUT_HOUSE = {"planted", "estimates"}
 
 
 def arguments(given: list[str]) -> argparse.Namespace:

@@ -40,6 +40,14 @@ class Book:
     def column(self, name: str) -> npt.NDArray[Any]:
         return self._columns[name][: self.n]
 
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        return {name: self.column(name) for name in self._columns}
+
+    def replace(self, name: str, values: npt.NDArray[Any]) -> None:
+        """Put these values in place of a whole column; every column must be given as many."""
+        self._columns[name] = values
+        self.n = len(values)
+
     def add(self, order: Placed, described: Described, shape: float, level: float) -> None:
         """Write down a new order and what is expected of it now on the scale log(days + 1).
 

@@ -35,8 +35,8 @@ class Learner:
     def __init__(self, surges: Sequence[PlannedSurge] = ()) -> None:
         self.surges = tuple(surges)
         self.n_delivered = 0
-        self._book = Book()
-        self._fit: Fit = nothing_learned(self._book)
+        self.book = Book()
+        self._fit: Fit = nothing_learned(self.book)
         self._curve: Curve | None = None
         self._chances: Chances = ALL_COME
         self._level = 0.0
@@ -52,13 +52,13 @@ class Learner:
         self.pass_nights(order.placed_at)
         described = describe(order)
         parts = self._fit.parts(described)
-        self._book.add(order, described, parts.total, self._expected(order, parts) - parts.total)
+        self.book.add(order, described, parts.total, self._expected(order, parts) - parts.total)
         self._open[order.key] = order
         return self._forecast(order, parts)
 
     def handed(self, key: str, at: datetime) -> None:
         self.pass_nights(at)
-        self._book.hand_over(key, moment(at))
+        self.book.hand_over(key, moment(at))
 
     def delivered(self, key: str, at: datetime) -> None:
         """The order came. Learned now, not before; an order that is not on its way is left alone."""
@@ -66,7 +66,7 @@ class Learner:
         order = self._open.pop(key, None)
         if order is None:
             return
-        self._book.deliver(key, days_until(order, at))
+        self.book.deliver(key, days_until(order, at))
         self.n_delivered += 1
         for place in zip(LEVELS, levels(order), strict=True):
             self._delivered_at[place] = self._delivered_at.get(place, 0) + 1
@@ -75,7 +75,7 @@ class Learner:
         """The order was cancelled: how long it would have taken is not known."""
         self.pass_nights(at)
         self._open.pop(key, None)
-        self._book.strike(key)
+        self.book.strike(key)
 
     # What is made of it.
 
@@ -86,16 +86,23 @@ class Learner:
             self._night = night
             self.calibrate(night)
 
+    def hold_nights(self) -> None:
+        """Let no night pass until release_nights: for telling a long past of which only the end matters."""
+        self._night = math.inf
+
+    def release_nights(self) -> None:
+        self._night = -math.inf
+
     def calibrate(self, night: float) -> None:
         if not self.n_delivered:
             return
         if night - self._fitted >= FIT_EVERY or self.n_delivered < FIRST_FITS_UNTIL:
             self._fitted = night
-            self._book.forget(night - MEMORY_DAYS)
-            self._fit = fit(self._book, night, FIT_HALF_LIFE)
-            self._chances = calibration.find_chances(self._book, night)
-        self._level = calibration.find_level(self._book, night, self._chances)
-        self._curve = calibration.find_curve(self._book, night, self._chances)
+            self.book.forget(night - MEMORY_DAYS)
+            self._fit = fit(self.book, night, FIT_HALF_LIFE)
+            self._chances = calibration.find_chances(self.book, night)
+        self._level = calibration.find_level(self.book, night, self._chances)
+        self._curve = calibration.find_curve(self.book, night, self._chances)
 
     def _expected(self, order: Placed, parts: Parts) -> float:
         """The middle of the estimate on the scale log(days + 1), planned surges included."""

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.utils import translation
 
 from promises.history_file import read_history
 from promises.replay import Row, back_test, days_at_rate
@@ -62,7 +63,8 @@ def run(capsys):
 
     def called(*given):
         try:
-            call_command("backtest_promises", *map(str, given), stdout=sys.stdout, stderr=sys.stderr)
+            with translation.override("en"):
+                call_command("backtest_promises", *map(str, given), stdout=sys.stdout, stderr=sys.stderr)
             code = 0
         except SystemExit as left:
             code = left.code
