@@ -91,7 +91,7 @@ def house(tmp_path, settings) -> None:
     with audit.acting(way="command", reason=""):
         tokens.make(connection, "t1")
     UnmappedValue.objects.create(
-        connection=connection, field="status", value="v1", first_seen_at=now(), last_seen_at=now()
+        connection=connection, field="trade_status", value="v1", first_seen_at=now(), last_seen_at=now()
     )
     PrecedenceVersion.objects.create(number=1, rules=DEFAULT_RULES, note="", made_at=now())
     StaffScope.objects.create(user=make_staff("sales"), everything=True)
