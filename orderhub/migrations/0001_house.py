@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,68 +14,131 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='House',
+            name="House",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('company', models.CharField(blank=True, max_length=80, verbose_name='company name')),
-                ('setup_began_at', models.DateTimeField(editable=False, null=True, verbose_name='setting up began')),
-                ('setup_ended_at', models.DateTimeField(editable=False, null=True, verbose_name='setting up ended')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("company", models.CharField(blank=True, max_length=80, verbose_name="company name")),
+                (
+                    "setup_began_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="setting up began"),
+                ),
+                (
+                    "setup_ended_at",
+                    models.DateTimeField(editable=False, null=True, verbose_name="setting up ended"),
+                ),
             ],
             options={
-                'verbose_name': 'house',
-                'verbose_name_plural': 'houses',
-                'permissions': [('run_setup', 'Can set up the house, and load or remove demo data')],
-                'default_permissions': (),
+                "verbose_name": "house",
+                "verbose_name_plural": "houses",
+                "permissions": [("run_setup", "Can set up the house, and load or remove demo data")],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='SetupStep',
+            name="SetupStep",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.SlugField(max_length=40, unique=True, verbose_name='step')),
-                ('state', models.CharField(choices=[('done', 'Done'), ('skipped', 'Skipped')], max_length=10, verbose_name='state')),
-                ('made', models.JSONField(default=dict, verbose_name='made')),
-                ('at', models.DateTimeField(verbose_name='at')),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='by')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.SlugField(max_length=40, unique=True, verbose_name="step")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("done", "Done"), ("skipped", "Skipped")],
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("made", models.JSONField(default=dict, verbose_name="made")),
+                ("at", models.DateTimeField(verbose_name="at")),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'step of setting up',
-                'verbose_name_plural': 'steps of setting up',
-                'default_permissions': (),
+                "verbose_name": "step of setting up",
+                "verbose_name_plural": "steps of setting up",
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='TemplateInstall',
+            name="TemplateInstall",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveSmallIntegerField(verbose_name='version')),
-                ('installed_at', models.DateTimeField(verbose_name='installed')),
-                ('installed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='installed by')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveSmallIntegerField(verbose_name="version")),
+                ("installed_at", models.DateTimeField(verbose_name="installed")),
+                (
+                    "installed_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="installed by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'template installation',
-                'verbose_name_plural': 'template installations',
-                'permissions': [('install_template', 'Can install and undo the template')],
-                'default_permissions': (),
+                "verbose_name": "template installation",
+                "verbose_name_plural": "template installations",
+                "permissions": [("install_template", "Can install and undo the template")],
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='TemplateRow',
+            name="TemplateRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('part', models.CharField(max_length=40, verbose_name='part')),
-                ('model', models.CharField(max_length=64, verbose_name='record kind')),
-                ('object_id', models.CharField(max_length=64, verbose_name='record')),
-                ('label', models.CharField(max_length=200, verbose_name='record name')),
-                ('columns', models.JSONField(default=dict, verbose_name='as made')),
-                ('removed_at', models.DateTimeField(null=True, verbose_name='removed')),
-                ('install', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='orderhub.templateinstall', verbose_name='installation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("part", models.CharField(max_length=40, verbose_name="part")),
+                ("model", models.CharField(max_length=64, verbose_name="record kind")),
+                ("object_id", models.CharField(max_length=64, verbose_name="record")),
+                ("label", models.CharField(max_length=200, verbose_name="record name")),
+                ("columns", models.JSONField(default=dict, verbose_name="as made")),
+                ("removed_at", models.DateTimeField(null=True, verbose_name="removed")),
+                (
+                    "install",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="orderhub.templateinstall",
+                        verbose_name="installation",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'record of the template',
-                'verbose_name_plural': 'records of the template',
-                'default_permissions': (),
-                'indexes': [models.Index(condition=models.Q(('removed_at', None)), fields=['-id'], name='template_standing')],
+                "verbose_name": "record of the template",
+                "verbose_name_plural": "records of the template",
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("removed_at", None)), fields=["-id"], name="template_standing"
+                    )
+                ],
             },
         ),
     ]

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orderhub', '0001_house'),
+        ("orderhub", "0001_house"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='house',
-            name='demo_removed_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='demo data removed'),
+            model_name="house",
+            name="demo_removed_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="demo data removed"),
         ),
     ]

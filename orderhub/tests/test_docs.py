@@ -16,7 +16,8 @@ from orders.stages import FACT_KINDS
 ROOT: Path = settings.BASE_DIR
 PAPERS = [
     *(ROOT / name for name in ("README.md", "README.zh-CN.md", "CHANGELOG.md")),
-    *(ROOT / "docs" / name for name in ("data-flow.md", "operations.md", "connectors.md")),
+    *(ROOT / "docs" / name for name in ("data-flow.md", "operations.md", "connectors.md", "live.md")),
+    *(ROOT / "docs" / name for name in ("first-15-minutes.md", "first-15-minutes.zh-CN.md")),
     *sorted((ROOT / "docs" / "adr").glob("*.md")),
 ]
 FRAMEWORK = {

@@ -12,112 +12,264 @@ def give_new_permissions(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orders', '0003_roles'),
+        ("orders", "0003_roles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='order',
-            options={'permissions': [('confirm_date', 'Can confirm the delivery date'), ('lock_stock', 'Can lock stock'), ('make_waybill', 'Can make the waybill'), ('issue_invoice', 'Can issue the invoice'), ('propose_waybill', 'Can propose waybill data'), ('undo_step_late', 'Can undo a step after the undo window'), ('hold_order', 'Can put an order on hold'), ('join_orders', 'Can merge and split orders'), ('report_fact', 'Can report a fact by hand'), ('add_note', 'Can write a note'), ('see_all_orders', 'Can see every order, whatever the row scope'), ('export_order', 'Can export lists of orders')], 'verbose_name': 'order', 'verbose_name_plural': 'orders'},
-        ),
-        migrations.CreateModel(
-            name='BulkRun',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('action', models.CharField(max_length=40, verbose_name='action')),
-                ('values', models.JSONField(default=dict, verbose_name='values')),
-                ('query', models.CharField(blank=True, max_length=1000, verbose_name='filters')),
-                ('made_at', models.DateTimeField(verbose_name='made')),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('running', 'Running'), ('done', 'Done'), ('cancelled', 'Cancelled')], default='waiting', max_length=10, verbose_name='state')),
-                ('n_orders', models.PositiveIntegerField(default=0, verbose_name='orders')),
-                ('finished_at', models.DateTimeField(null=True, verbose_name='finished')),
-                ('undone_at', models.DateTimeField(null=True, verbose_name='undone')),
-                ('made_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='made by')),
-            ],
+            name="order",
             options={
-                'verbose_name': 'action over many orders',
-                'verbose_name_plural': 'actions over many orders',
-                'default_permissions': (),
+                "permissions": [
+                    ("confirm_date", "Can confirm the delivery date"),
+                    ("lock_stock", "Can lock stock"),
+                    ("make_waybill", "Can make the waybill"),
+                    ("issue_invoice", "Can issue the invoice"),
+                    ("propose_waybill", "Can propose waybill data"),
+                    ("undo_step_late", "Can undo a step after the undo window"),
+                    ("hold_order", "Can put an order on hold"),
+                    ("join_orders", "Can merge and split orders"),
+                    ("report_fact", "Can report a fact by hand"),
+                    ("add_note", "Can write a note"),
+                    ("see_all_orders", "Can see every order, whatever the row scope"),
+                    ("export_order", "Can export lists of orders"),
+                ],
+                "verbose_name": "order",
+                "verbose_name_plural": "orders",
             },
         ),
         migrations.CreateModel(
-            name='BulkRow',
+            name="BulkRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('outcome', models.CharField(choices=[('waiting', 'Waiting'), ('done', 'Done'), ('skipped', 'Skipped'), ('failed', 'Failed'), ('undone', 'Undone')], default='waiting', max_length=10, verbose_name='outcome')),
-                ('reason', models.JSONField(default=dict, verbose_name='reason')),
-                ('undo', models.JSONField(default=dict, verbose_name='how to undo')),
-                ('done_at', models.DateTimeField(null=True, verbose_name='done')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='orders.order', verbose_name='order')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rows', to='orders.bulkrun', verbose_name='run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("action", models.CharField(max_length=40, verbose_name="action")),
+                ("values", models.JSONField(default=dict, verbose_name="values")),
+                ("query", models.CharField(blank=True, max_length=1000, verbose_name="filters")),
+                ("made_at", models.DateTimeField(verbose_name="made")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("n_orders", models.PositiveIntegerField(default=0, verbose_name="orders")),
+                ("finished_at", models.DateTimeField(null=True, verbose_name="finished")),
+                ("undone_at", models.DateTimeField(null=True, verbose_name="undone")),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="made by",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'order of a bulk run',
-                'verbose_name_plural': 'orders of a bulk run',
-                'default_permissions': (),
+                "verbose_name": "action over many orders",
+                "verbose_name_plural": "actions over many orders",
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='SavedView',
+            name="BulkRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60, verbose_name='name')),
-                ('is_shared', models.BooleanField(default=False, verbose_name='shared')),
-                ('default_for', models.CharField(blank=True, max_length=40, verbose_name='first view of the role')),
-                ('filters', models.CharField(blank=True, max_length=1000, verbose_name='filters')),
-                ('columns', models.JSONField(blank=True, default=list, verbose_name='columns')),
-                ('sort', models.CharField(blank=True, max_length=40, verbose_name='sorted by')),
-                ('density', models.CharField(choices=[('comfortable', 'Comfortable'), ('compact', 'Compact')], default='comfortable', max_length=12, verbose_name='density')),
-                ('layout', models.CharField(choices=[('table', 'Table'), ('kanban', 'Kanban')], default='table', max_length=10, verbose_name='layout')),
-                ('position', models.PositiveSmallIntegerField(default=100, verbose_name='position')),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("done", "Done"),
+                            ("skipped", "Skipped"),
+                            ("failed", "Failed"),
+                            ("undone", "Undone"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="outcome",
+                    ),
+                ),
+                ("reason", models.JSONField(default=dict, verbose_name="reason")),
+                ("undo", models.JSONField(default=dict, verbose_name="how to undo")),
+                ("done_at", models.DateTimeField(null=True, verbose_name="done")),
+                (
+                    "order",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="orders.order",
+                        verbose_name="order",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rows",
+                        to="orders.bulkrun",
+                        verbose_name="run",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'saved view',
-                'verbose_name_plural': 'saved views',
-                'ordering': ['position', 'name', 'pk'],
-                'permissions': [('share_savedview', 'Can share views of the board')],
-                'default_permissions': (),
+                "verbose_name": "order of a bulk run",
+                "verbose_name_plural": "orders of a bulk run",
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='StaffPreference',
+            name="SavedView",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('shortcuts', models.BooleanField(default=True, verbose_name='keyboard shortcuts')),
-                ('timezone', models.CharField(blank=True, max_length=40, verbose_name='time zone')),
-                ('density', models.CharField(choices=[('comfortable', 'Comfortable'), ('compact', 'Compact')], default='comfortable', max_length=12, verbose_name='density')),
-                ('home_view', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='orders.savedview', verbose_name='first view')),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("is_shared", models.BooleanField(default=False, verbose_name="shared")),
+                (
+                    "default_for",
+                    models.CharField(blank=True, max_length=40, verbose_name="first view of the role"),
+                ),
+                ("filters", models.CharField(blank=True, max_length=1000, verbose_name="filters")),
+                ("columns", models.JSONField(blank=True, default=list, verbose_name="columns")),
+                ("sort", models.CharField(blank=True, max_length=40, verbose_name="sorted by")),
+                (
+                    "density",
+                    models.CharField(
+                        choices=[("comfortable", "Comfortable"), ("compact", "Compact")],
+                        default="comfortable",
+                        max_length=12,
+                        verbose_name="density",
+                    ),
+                ),
+                (
+                    "layout",
+                    models.CharField(
+                        choices=[("table", "Table"), ("kanban", "Kanban")],
+                        default="table",
+                        max_length=10,
+                        verbose_name="layout",
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=100, verbose_name="position")),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'preference',
-                'verbose_name_plural': 'preferences',
-                'default_permissions': (),
+                "verbose_name": "saved view",
+                "verbose_name_plural": "saved views",
+                "ordering": ["position", "name", "pk"],
+                "permissions": [("share_savedview", "Can share views of the board")],
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="StaffPreference",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("shortcuts", models.BooleanField(default=True, verbose_name="keyboard shortcuts")),
+                ("timezone", models.CharField(blank=True, max_length=40, verbose_name="time zone")),
+                (
+                    "density",
+                    models.CharField(
+                        choices=[("comfortable", "Comfortable"), ("compact", "Compact")],
+                        default="comfortable",
+                        max_length=12,
+                        verbose_name="density",
+                    ),
+                ),
+                (
+                    "home_view",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="orders.savedview",
+                        verbose_name="first view",
+                    ),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "preference",
+                "verbose_name_plural": "preferences",
+                "default_permissions": (),
             },
         ),
         migrations.AddIndex(
-            model_name='bulkrun',
-            index=models.Index(condition=models.Q(('state__in', ['waiting', 'running'])), fields=['made_at'], name='bulk_open'),
+            model_name="bulkrun",
+            index=models.Index(
+                condition=models.Q(("state__in", ["waiting", "running"])),
+                fields=["made_at"],
+                name="bulk_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='bulkrow',
-            index=models.Index(condition=models.Q(('outcome', 'waiting')), fields=['run'], name='bulk_waiting'),
+            model_name="bulkrow",
+            index=models.Index(
+                condition=models.Q(("outcome", "waiting")), fields=["run"], name="bulk_waiting"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='bulkrow',
-            constraint=models.UniqueConstraint(fields=('run', 'order'), name='bulk_run_order'),
+            model_name="bulkrow",
+            constraint=models.UniqueConstraint(fields=("run", "order"), name="bulk_run_order"),
         ),
         migrations.AddConstraint(
-            model_name='savedview',
-            constraint=models.UniqueConstraint(fields=('owner', 'name'), name='view_owner_name'),
+            model_name="savedview",
+            constraint=models.UniqueConstraint(fields=("owner", "name"), name="view_owner_name"),
         ),
         migrations.AddConstraint(
-            model_name='savedview',
-            constraint=models.UniqueConstraint(condition=models.Q(('default_for', ''), _negated=True), fields=('default_for',), name='view_role'),
+            model_name="savedview",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("default_for", ""), _negated=True),
+                fields=("default_for",),
+                name="view_role",
+            ),
         ),
         migrations.RunPython(give_new_permissions, migrations.RunPython.noop),
     ]

@@ -10,27 +10,46 @@ def give_new_permissions(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orders', '0004_desk'),
+        ("orders", "0004_desk"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ReasonCode',
+            name="ReasonCode",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(max_length=40, unique=True, verbose_name='code')),
-                ('name', models.CharField(blank=True, help_text='Empty: the usual words for this code.', max_length=80, verbose_name='name')),
-                ('owner', models.CharField(blank=True, max_length=40, verbose_name='answers for it')),
-                ('pauses_clock', models.BooleanField(default=False, help_text='While somebody outside must act.', verbose_name='stops our clock')),
-                ('position', models.PositiveSmallIntegerField(default=100, verbose_name='position')),
-                ('is_active', models.BooleanField(default=True, verbose_name='active')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.SlugField(max_length=40, unique=True, verbose_name="code")),
+                (
+                    "name",
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty: the usual words for this code.",
+                        max_length=80,
+                        verbose_name="name",
+                    ),
+                ),
+                ("owner", models.CharField(blank=True, max_length=40, verbose_name="answers for it")),
+                (
+                    "pauses_clock",
+                    models.BooleanField(
+                        default=False,
+                        help_text="While somebody outside must act.",
+                        verbose_name="stops our clock",
+                    ),
+                ),
+                ("position", models.PositiveSmallIntegerField(default=100, verbose_name="position")),
+                ("is_active", models.BooleanField(default=True, verbose_name="active")),
             ],
             options={
-                'verbose_name': 'reason code',
-                'verbose_name_plural': 'reason codes',
-                'ordering': ['position', 'code'],
+                "verbose_name": "reason code",
+                "verbose_name_plural": "reason codes",
+                "ordering": ["position", "code"],
             },
         ),
         migrations.RunPython(give_new_permissions, migrations.RunPython.noop),

@@ -5,31 +5,36 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('orders', '0007_board_index'),
+        ("orders", "0007_board_index"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='auditentry',
-            index=models.Index(fields=['actor', '-at'], name='audit_actor'),
+            model_name="auditentry",
+            index=models.Index(fields=["actor", "-at"], name="audit_actor"),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(fields=['created_at'], name='order_created'),
+            model_name="order",
+            index=models.Index(fields=["created_at"], name="order_created"),
         ),
         migrations.AddIndex(
-            model_name='orderstep',
-            index=models.Index(condition=models.Q(('done_at__isnull', False), ('due_at__isnull', False)), fields=['-done_at'], name='step_done'),
+            model_name="orderstep",
+            index=models.Index(
+                condition=models.Q(("done_at__isnull", False), ("due_at__isnull", False)),
+                fields=["-done_at"],
+                name="step_done",
+            ),
         ),
         migrations.AddIndex(
-            model_name='todo',
-            index=models.Index(fields=['opened_at'], name='todo_opened'),
+            model_name="todo",
+            index=models.Index(fields=["opened_at"], name="todo_opened"),
         ),
         migrations.AddIndex(
-            model_name='todo',
-            index=models.Index(condition=models.Q(('done_at__isnull', False)), fields=['done_at'], name='todo_done'),
+            model_name="todo",
+            index=models.Index(
+                condition=models.Q(("done_at__isnull", False)), fields=["done_at"], name="todo_done"
+            ),
         ),
     ]
