@@ -60,5 +60,10 @@ REFUSAL_CODES: dict[str, Refusal] = {
         Refusal("timestamp_wrong", (401,), _("Send whole UNIX seconds.")),
         Refusal("timestamp_stale", (401,), _("Sign each attempt anew, and check the clock.")),
         Refusal("secret_unusable", (503,), _("The secret kept here must be set again. Try later.")),
+        Refusal(
+            "internal_error",
+            (500,),
+            _("The hub failed. Send it again later, and tell its operator the number."),
+        ),
     )
 }

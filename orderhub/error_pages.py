@@ -40,4 +40,4 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def _for_machines(code: str, text: str, status: int) -> JsonResponse:
-    return JsonResponse({"error": code, "text": text, "request_id": request_id.current()}, status=status)
+    return JsonResponse({"error": code, "detail": text, "request_id": request_id.current()}, status=status)

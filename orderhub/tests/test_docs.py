@@ -105,11 +105,15 @@ def test_every_connector_and_every_kind_of_fact_is_on_the_connectors_page():
 
 
 def test_the_codes_of_refusals_are_those_of_the_program():
-    programs = [*(ROOT / "integrations").glob("*.py"), ROOT / "orders" / "api.py"]
+    programs = [
+        *(ROOT / "integrations").glob("*.py"),
+        ROOT / "orders/api.py",
+        ROOT / "orderhub/error_pages.py",
+    ]
     text = "\n".join(path.read_text(encoding="utf-8") for path in programs)
     raised = set(re.findall(r'(?:Refused|BadBody)\(\s*(?:status\.)?\w+,\s*"([a-z_0-9]+)"', text))
     raised |= set(re.findall(r'SignatureRefused\(\s*"([a-z_]+)"', text)) | set(
-        re.findall(r'error_body\("([a-z_]+)"', text)
+        re.findall(r'(?:error_body|_for_machines)\("([a-z_]+)"', text)
     )
 
     listed = set(first_column(read("docs/connectors.md"), "code"))

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import path
 
-from orderhub import request_id, urls
+from orderhub import error_pages, request_id, urls
 from orders.desk import StaffPreference
 from orders.tests.staff import log_in, make_staff, staff_client
 
@@ -206,3 +206,13 @@ def test_the_zone_of_one_person_does_not_stay_for_the_next():
 
     assert '"zone": "America/New_York"' in log_in(Client(), traveller).get("/admin/help/").content.decode()
     assert '"zone": "Asia/Shanghai"' in log_in(Client(), other).get("/admin/help/").content.decode()
+
+
+@pytest.mark.parametrize("address", ["/api/v1/orders/", "/hooks/north/"])
+def test_a_machine_reads_of_a_failure_in_its_own_form(rf, address):
+    answer = error_pages.failed(rf.post(address))
+
+    said = json.loads(answer.content)
+    assert answer.status_code == 500
+    assert said["error"] == "internal_error"
+    assert set(said) == {"error", "detail", "request_id"}
