@@ -156,6 +156,10 @@ class World:
     def row_of(self, route: str) -> models.Model | None:
         """The north side's row that an admin address of this record kind would name."""
         parts = route.split("/")
+        if route.startswith("admin/board/"):
+            return self.north
+        if route.startswith("admin/connections/"):
+            return Connection.objects.get(slug="north")
         for model in admin.site._registry:
             if len(parts) > 2 and (model._meta.app_label, model._meta.model_name) == (parts[1], parts[2]):
                 rows = model._default_manager.order_by("pk")

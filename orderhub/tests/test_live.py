@@ -26,7 +26,10 @@ JSON = {"Accept": "application/json"}
 # The whole way: the same house without the middleware that shortens it.
 WITHOUT_SHORT_WAY = [name for name in settings.MIDDLEWARE if name != "orderhub.live.short_way"]
 
-pytestmark = pytest.mark.django_db
+# The feed tells what is older than every transaction that still writes, in all databases of a server: beside other
+# tests on the same one it would wait for theirs.
+ALONE = [pytest.mark.processes] if connection.vendor == "postgresql" else []
+pytestmark = [pytest.mark.django_db, *ALONE]
 # Only what is committed is told: on PostgreSQL that shows when a test commits, as the house does.
 committing = pytest.mark.django_db(transaction=connection.vendor == "postgresql")
 
