@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from orders.desk import StaffPreference
 from orders.tests.factories import make_order
@@ -28,11 +29,11 @@ def test_the_question_mark_lists_the_keys_of_the_page_and_esc_gives_the_focus_ba
     page.locator(".hub-who").focus()
 
     page.keyboard.press("?")
-    assert page.locator(HELP).get_by_text("Go to the order board").is_visible()
+    expect(page.locator(HELP).get_by_text("Go to the order board")).to_be_visible()
     assert page.locator(HELP).get_by_text("Search", exact=True).is_visible()
 
     page.keyboard.press("Escape")
-    assert page.locator(HELP).count() == 0
+    expect(page.locator(HELP)).to_have_count(0)
     assert "hub-who" in focused(page)
 
 
@@ -101,9 +102,9 @@ def test_whoever_switched_them_off_keeps_only_the_palette_and_esc(open_page, sel
     assert page.evaluate("document.activeElement === document.body")
 
     page.keyboard.press("Control+k")
-    assert page.locator(PALETTE).is_visible()
+    expect(page.locator(PALETTE)).to_be_visible()
     page.keyboard.press("Escape")
-    assert page.locator(PALETTE).count() == 0
+    expect(page.locator(PALETTE)).to_have_count(0)
 
 
 def test_the_palette_opens_an_order_by_its_shop_number(open_page, seller):
@@ -156,4 +157,4 @@ def test_a_dialog_keeps_single_keys_from_the_page_behind(open_page, seller):
 
     assert page.locator("dialog[open]").count() == 1
     page.keyboard.press("Escape")
-    assert page.locator("dialog[open]").count() == 0
+    expect(page.locator("dialog[open]")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from orderhub.bench.browser import overflow, violations
 from orders.models import Shop
@@ -41,7 +42,7 @@ def test_the_side_bar_is_a_sheet_on_a_phone_and_gives_the_focus_back(open_page):
     assert page.locator("#hub-side").get_by_text("Shops").is_visible()
     page.keyboard.press("Escape")
 
-    assert not page.locator("#hub-side").is_visible()
+    expect(page.locator("#hub-side")).to_be_hidden()
     assert "hub-menu" in page.evaluate("document.activeElement.className")
 
 
