@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.cache import cache
+from django.utils import translation
 
 from orders import append_only
 
@@ -34,3 +35,11 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _language_of_the_house() -> Iterator[None]:
+    """A request leaves its language behind in the thread; the next test starts without it."""
+    translation.deactivate()
+    yield
+    translation.deactivate()
