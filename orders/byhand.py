@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 
 from orders import audit
 from orders.access import role_label
-from orders.derivation import not_taken_back
 from orders.facts import FactReport, hub_reference, report
 from orders.models import Order, OrderFact
+from orders.retractions import not_taken_back
 from orders.stages import Role
 from orders.transitions import Cause, settle
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from orders.derivation import Derivation
+from orders.answer import Derivation
 from orders.masters import Warehouse
 from orders.models import Order
 from orders.stages import STAGE_ROWS, STALLS_AFTER_ABROAD, STEP_ROWS, Intent, Stage, Step, StepState

@@ -7,27 +7,16 @@ order.changed fact on its own hub number carries the lines that fell to it, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
+from orders.answer import HUB_NUMBER, SHOP_ORDER, Case, Derivation, HoldView, StepView, Why
+from orders.claims import judge_cancel, judge_invoice, judge_payment
 from orders.precedence import Precedence
-from orders.stages import (
-    CLOSED,
-    FACT_KINDS,
-    STAGE_ROWS,
-    STEP_STAGE,
-    Intent,
-    Invoice,
-    Payment,
-    Role,
-    Stage,
-    Step,
-    StepState,
-    Topic,
-)
+from orders.retractions import not_taken_back
+from orders.stages import FACT_KINDS, STEP_STAGE, Intent, Invoice, Payment, Stage, Step, StepState, Topic
 from orders.units import (
     DELIVERED,
     NOT_STARTED,
@@ -38,118 +27,10 @@ from orders.units import (
     Conflict,
     FactRow,
     LineView,
-    ParcelView,
-    cancel_units,
     in_time,
-    quantities,
     spread,
     weigh_parcels,
 )
-
-CENT = Decimal("0.01")
-HUB_NUMBER, SHOP_ORDER = "number", "order"
-Fact = TypeVar("Fact", bound=Any)
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """One answer with what stands behind it. rule: a code that orders/why.py turns into a sentence."""
-
-    value: str
-    rule: str
-    facts: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StepView:
-    step: Step
-    state: StepState
-    opened_at: datetime
-    done_at: datetime | None = None
-    evidence: int | None = None
-    actor: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HoldView:
-    name: str
-    owner: str
-    reason: str
-    set_at: datetime
-    until: datetime | None
-
-
-@dataclass(slots=True)
-class Derivation:
-    """Everything the hub believes of one order, and why. Times are aware; quantities are Decimal."""
-
-    precedence: int
-    stage: Stage = Stage.INTAKE
-    payment: Payment = Payment.UNPAID
-    invoice: Invoice = Invoice.NONE
-    intent: Intent = Intent.GO
-    lines: dict[str, LineView] = field(default_factory=dict)
-    parcels: list[ParcelView] = field(default_factory=list)
-    steps: list[StepView] = field(default_factory=list)
-    holds: list[HoldView] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
-    # Outside statuses nobody has mapped yet: (field, value).
-    unknown: list[tuple[str, str]] = field(default_factory=list)
-    fields: dict[str, Any] = field(default_factory=dict)
-    contact: int | None = None
-    placed_at: datetime | None = None
-    confirmed_on: date | None = None
-    partial_of: str = ""
-    partial_done: Decimal = ZERO
-    partial_total: Decimal = ZERO
-    is_short: bool = False
-    merged_from: int = 1
-    delivered_at: datetime | None = None
-    due_again_at: datetime | None = None
-    # When the silence clock started: the last material fact, never later than its receipt.
-    clock_from: datetime | None = None
-    last_fact_at: datetime | None = None
-    settled_through: datetime | None = None
-    why: dict[str, Why] = field(default_factory=dict)
-
-    @property
-    def is_open(self) -> bool:
-        return self.stage not in CLOSED
-
-    @property
-    def next_step(self) -> str:
-        return next((view.step.value for view in self.steps if view.state == StepState.OPEN), "")
-
-    @property
-    def waybill(self) -> str:
-        return next((view.waybill for view in self.parcels if view.waybill and not view.is_void), "")
-
-    @property
-    def awaited(self) -> tuple[Role, tuple[str, ...]]:
-        """Which kind of source would move the order next, and with which kinds of fact."""
-        row = STAGE_ROWS[self.stage]
-        return row.next_role, row.next_kinds
-
-
-@dataclass(slots=True)
-class _Case:
-    """Facts of one order sorted for judging, and the answer under construction."""
-
-    facts: list[FactRow]
-    by_topic: dict[str, list[FactRow]]
-    precedence: Precedence
-    at: datetime
-    answer: Derivation
-    is_papered: bool = False
-    cancel_from: datetime | None = None
-    cancel_whole: bool = False
-    # Shop orders of a merged order that were cancelled as a whole: nobody owes money for them.
-    cancelled_parts: set[tuple[str, str, str]] = field(default_factory=set)
-    ready_at: datetime | None = None
-    later: list[datetime] = field(default_factory=list)
-
-    def of(self, topic: Topic) -> list[FactRow]:
-        return self.by_topic.get(topic.value, [])
 
 
 def derive(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> Derivation:
@@ -162,9 +43,9 @@ def derive(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> De
     _fold_fields(case)
     _fold_lines(case)
     _weigh_goods(case)
-    _judge_cancel(case)
-    _judge_payment(case)
-    _judge_invoice(case)
+    judge_cancel(case)
+    judge_payment(case)
+    judge_invoice(case)
     _judge_holds(case)
     _judge_stock(case)
     _judge_steps(case)
@@ -174,7 +55,7 @@ def derive(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> De
     return case.answer
 
 
-def _sorted(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> _Case:
+def _sorted(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> Case:
     everything = not_taken_back(sorted(facts, key=in_time))
     answer = Derivation(precedence=precedence.version)
     by_topic: dict[str, list[FactRow]] = {}
@@ -190,41 +71,10 @@ def _sorted(facts: Iterable[FactRow], precedence: Precedence, at: datetime) -> _
             answer.settled_through = fact.received_at
         if fact.kind == "status.unknown":
             answer.unknown.append((str(fact.data.get("field", "")), str(fact.data.get("value", ""))))
-    return _Case(everything, by_topic, precedence, at, answer)
+    return Case(everything, by_topic, precedence, at, answer)
 
 
-def not_taken_back(facts: Sequence[Fact]) -> list[Fact]:
-    """The facts that count, without the retractions themselves. facts: in order of time."""
-    gone = taken_back(facts)
-    if not gone:
-        return list(facts)
-    return [fact for fact in facts if fact.kind != "fact.retracted" and not is_named(fact, gone)]
-
-
-def taken_back(facts: Iterable[Any]) -> set[tuple[str, str, str]]:
-    """What the retractions among these facts name. facts: in order of time.
-
-    Judged from the last one back: a retraction that was itself taken back strikes nothing.
-    """
-    gone: set[tuple[str, str, str]] = set()
-    for fact in reversed([fact for fact in facts if fact.kind == "fact.retracted"]):
-        if not is_named(fact, gone):
-            gone.add(_named(fact))
-    return gone
-
-
-def is_named(fact: Any, names: Collection[tuple[str, str, str]]) -> bool:
-    """Whether one of these names means the fact; a name without a kind means all of its key."""
-    return (fact.source, fact.key, fact.kind) in names or (fact.source, fact.key, "") in names
-
-
-def _named(retraction: Any) -> tuple[str, str, str]:
-    """Which fact a retraction names: {"source", "key", "kind"}; without kind, every fact of that key."""
-    named = retraction.data.get("fact") or {}
-    return (str(named.get("source", "")), str(named.get("key", "")), str(named.get("kind", "")))
-
-
-def _fold_fields(case: _Case) -> None:
+def _fold_fields(case: Case) -> None:
     """Order fields: each newer report writes over the older one, as far as its mode lets it."""
     answer = case.answer
     contacts: list[tuple[int, int, FactRow]] = []
@@ -267,7 +117,7 @@ def _day(text: object) -> date | None:
         return None
 
 
-def _fold_lines(case: _Case) -> None:
+def _fold_lines(case: Case) -> None:
     """The lines of each reference, added up over references; lines on the hub's own number stand above all."""
     answer = case.answer
     per_reference: dict[tuple[str, str, str], dict[str, LineView]] = {}
@@ -312,7 +162,7 @@ def _line_views(lines: Sequence[Mapping[str, Any]]) -> dict[str, LineView]:
     return views
 
 
-def _weigh_goods(case: _Case) -> None:
+def _weigh_goods(case: Case) -> None:
     """Where each unit is, from parcels first, from picking and packing for what is still inside."""
     answer = case.answer
     parcels, conflicts = weigh_parcels(
@@ -334,7 +184,7 @@ def _weigh_goods(case: _Case) -> None:
     answer.delivered_at = max(delivered, default=None)
 
 
-def _done_units(case: _Case, topic: Topic, done: str, short: str, line: LineView) -> Decimal:
+def _done_units(case: Case, topic: Topic, done: str, short: str, line: LineView) -> Decimal:
     """Units of a line that the best source has reported done; a worse source that says more is a conflict."""
     facts = [
         fact for fact in case.of(topic) if fact.level_id in {line.sku, ""} and fact.kind in {done, short}
@@ -360,170 +210,6 @@ def _done_units(case: _Case, topic: Topic, done: str, short: str, line: LineView
     return totals[best]
 
 
-def _judge_cancel(case: _Case) -> None:
-    """Requests and answers, per reference; cancelled units leave the order unless they have left the warehouse."""
-    answer, facts = case.answer, case.of(Topic.CANCEL)
-    requested: FactRow | None = None
-    for reference in dict.fromkeys(fact.reference for fact in facts):
-        own = [fact for fact in facts if fact.reference == reference]
-        accepted, request = _cancel_answer(case, own)
-        for fact in accepted:
-            _cancel(case, fact)
-        requested = request or requested
-    if case.cancel_from is not None:
-        answer.intent = Intent.CANCELLED if case.cancel_whole else Intent.GO
-    if requested is not None:
-        answer.intent = Intent.CANCEL_REQUESTED
-        answer.why["intent"] = Why(answer.intent, "cancel_requested", (requested.id,))
-    returns = case.of(Topic.RETURN)
-    if returns and answer.intent == Intent.GO:
-        answer.intent = Intent.RETURN_REQUESTED
-        answer.why["intent"] = Why(answer.intent, "return_requested", (returns[-1].id,))
-
-
-def _cancel_answer(case: _Case, facts: list[FactRow]) -> tuple[list[FactRow], FactRow | None]:
-    """(accepted cancellations, request still open) of one reference.
-
-    The best source that answered decides; another one that answered otherwise is a conflict.
-    """
-    answers: dict[str, FactRow] = {}
-    request: FactRow | None = None
-    for fact in facts:
-        if fact.kind == "cancel.requested":
-            request = fact
-        else:
-            answers[fact.role] = fact
-    if not answers:
-        return [], request
-    best = min(answers, key=lambda role: case.precedence.rank(Topic.CANCEL, role))
-    for fact in answers.values():
-        if fact.kind != answers[best].kind:
-            case.answer.conflicts.append(Conflict("cancel", answers[best].id, fact.id, "better_source"))
-    if answers[best].kind == "cancel.refused":
-        is_again = request is not None and request.occurred_at > answers[best].occurred_at
-        return [], request if is_again else None
-    return [fact for fact in facts if fact.kind == "cancel.accepted" and fact.role == best], None
-
-
-def _cancel(case: _Case, fact: FactRow) -> None:
-    answer = case.answer
-    case.cancel_from = case.cancel_from or fact.occurred_at
-    wanted = quantities(fact.data.get("lines"))
-    is_whole = not wanted and (fact.reference[1] == HUB_NUMBER or answer.merged_from == 1)
-    if is_whole:
-        case.cancel_whole = True
-        wanted = {sku: line.open for sku, line in answer.lines.items()}
-    elif not wanted:
-        wanted = _lines_of(case, fact.reference)
-        case.cancelled_parts.add(fact.reference)
-    left = ZERO
-    for sku, qty in wanted.items():
-        if sku in answer.lines:
-            left += cancel_units(answer.lines[sku], qty)
-    answer.why["intent"] = Why(Intent.CANCELLED if is_whole else Intent.GO, "cancel_accepted", (fact.id,))
-    gone = [view for view in answer.parcels if view.level >= SHIPPED]
-    # More may be cancelled than there is to cancel: a shop says it twice, or has taken the units off before.
-    if left > 0 and gone:
-        physical = max(gone, key=lambda view: view.level)
-        answer.conflicts.append(Conflict("cancel", physical.decided_by, fact.id, "goods_left_before_cancel"))
-
-
-def _lines_of(case: _Case, reference: tuple[str, str, str]) -> dict[str, Decimal]:
-    """What one of several merged shop orders asked for."""
-    found: dict[str, Decimal] = {}
-    for fact in case.of(Topic.ORDER):
-        if fact.reference == reference and fact.data.get("lines") is not None:
-            found = quantities(fact.data["lines"])
-    return found
-
-
-def _judge_payment(case: _Case) -> None:
-    answer, facts = case.answer, case.of(Topic.PAYMENT)
-    if not facts:
-        return
-    states: dict[str, tuple[Payment, int]] = {}
-    for role in dict.fromkeys(fact.role for fact in facts):
-        own = [fact for fact in facts if fact.role == role]
-        states[role] = (_payment_state(case, own), own[-1].id)
-    best = min(states, key=lambda role: case.precedence.rank(Topic.PAYMENT, role))
-    answer.payment = states[best][0]
-    for state, fact_id in states.values():
-        if state != answer.payment:
-            answer.conflicts.append(Conflict("payment", states[best][1], fact_id, "better_source"))
-    rule = "payment_reported"
-    if (
-        case.cancel_whole
-        and answer.payment in {Payment.PAID, Payment.PARTIAL}
-        and _paid_after_cancel(case, facts)
-    ):
-        answer.payment, rule = Payment.PAID_AFTER_CANCEL, "paid_after_cancel"
-    own_ids = tuple(fact.id for fact in facts if fact.role == best)
-    answer.why["payment"] = Why(answer.payment, rule, own_ids)
-
-
-def _paid_after_cancel(case: _Case, facts: list[FactRow]) -> bool:
-    return case.cancel_from is not None and any(
-        fact.kind == "payment.received" and fact.occurred_at > case.cancel_from for fact in facts
-    )
-
-
-def _amount(fact: FactRow) -> Decimal | None:
-    value = fact.data.get("amount")
-    return Decimal(str(value)) if value not in (None, "") else None
-
-
-def _payment_state(case: _Case, facts: list[FactRow]) -> Payment:
-    """What one source's payments and refunds come to. A report without an amount means all of it."""
-    received = [fact for fact in facts if fact.kind == "payment.received"]
-    refunds = [fact for fact in facts if fact.kind == "payment.refunded"]
-    if refunds:
-        done = [fact for fact in refunds if fact.data.get("state", "done") == "done"]
-        if refunds[-1] not in done:
-            return Payment.REFUNDING
-        amounts = [_amount(fact) for fact in done]
-        total = _total_due(case)
-        back = sum((amount for amount in amounts if amount is not None), ZERO)
-        is_all = None in amounts or total is None or back >= total - CENT
-        return Payment.REFUNDED if is_all else Payment.PART_REFUNDED
-    # What remains of a merged order is paid or not, whatever was paid for the parts that were cancelled.
-    gone = case.cancelled_parts if len(case.cancelled_parts) < case.answer.merged_from else set()
-    received = [fact for fact in received if fact.reference not in gone]
-    amounts = [_amount(fact) for fact in received]
-    total = _total_due(case, gone)
-    if None not in amounts and total is not None:
-        return Payment.PAID if sum(filter(None, amounts), ZERO) >= total - CENT else Payment.PARTIAL
-    paid = {fact.reference for fact in received}
-    is_for_all = case.answer.merged_from == 1 or any(reference[1] == HUB_NUMBER for reference in paid)
-    return Payment.PAID if is_for_all or len(paid) >= case.answer.merged_from - len(gone) else Payment.PARTIAL
-
-
-def _total_due(case: _Case, gone: Collection[tuple[str, str, str]] = ()) -> Decimal | None:
-    if case.answer.merged_from > 1:
-        totals: dict[tuple[str, str, str], Any] = {}
-        for fact in case.of(Topic.ORDER):
-            total = (fact.data.get("fields") or {}).get("total")
-            if fact.reference not in gone and total not in (None, ""):
-                totals[fact.reference] = total
-        return sum((Decimal(str(value)) for value in totals.values()), ZERO) if totals else None
-    value = case.answer.fields.get("total")
-    return Decimal(str(value)) if value not in (None, "") else None
-
-
-_INVOICE = {
-    "invoice.requested": Invoice.AWAITING,
-    "invoice.issued": Invoice.ISSUED,
-    "invoice.failed": Invoice.FAILED,
-    "invoice.reversed": Invoice.RED_LETTERED,
-}
-
-
-def _judge_invoice(case: _Case) -> None:
-    facts = case.of(Topic.INVOICE)
-    if facts:
-        case.answer.invoice = _INVOICE[facts[-1].kind]
-        case.answer.why["invoice"] = Why(case.answer.invoice, "newest_report", (facts[-1].id,))
-
-
 def _moment(text: object) -> datetime | None:
     """An ISO time with offset from a fact's data; None if there is none."""
     try:
@@ -533,7 +219,7 @@ def _moment(text: object) -> datetime | None:
     return found if found is not None and found.tzinfo is not None else None
 
 
-def _judge_holds(case: _Case) -> None:
+def _judge_holds(case: Case) -> None:
     """Holds that are set and neither lifted nor over; a platform review is one of them."""
     live: dict[str, HoldView] = {}
     for fact in sorted([*case.of(Topic.HOLD), *case.of(Topic.REVIEW)], key=in_time):
@@ -552,7 +238,7 @@ def _judge_holds(case: _Case) -> None:
     case.answer.holds = [hold for hold in live.values() if hold.until is None or hold.until > case.at]
 
 
-def _judge_stock(case: _Case) -> None:
+def _judge_stock(case: Case) -> None:
     """Units locked per line by the best source, in order of time; short when the last word was a shortage."""
     answer, facts = case.answer, case.of(Topic.STOCK)
     if not facts:
@@ -580,7 +266,7 @@ def _is_locked(answer: Derivation) -> bool:
     )
 
 
-def _judge_steps(case: _Case) -> None:
+def _judge_steps(case: Case) -> None:
     """Which of the four steps are open, done, overtaken by the goods themselves, or no longer needed."""
     answer = case.answer
     ready_at = _ready_at(case)
@@ -594,7 +280,7 @@ def _judge_steps(case: _Case) -> None:
         ready_at = max([ready_at, *(view.done_at for view in views if view.done_at)])
 
 
-def _ready_at(case: _Case) -> datetime | None:
+def _ready_at(case: Case) -> datetime | None:
     """When the first step could begin: paid or on credit, lines known, no review, not cancelled. None = not yet."""
     answer = case.answer
     if not answer.lines or answer.placed_at is None or _least(answer) is None:
@@ -625,7 +311,7 @@ def _least(answer: Derivation) -> int | None:
     return min(levels, default=None)
 
 
-def _step(case: _Case, step: Step, opened_at: datetime) -> StepView:
+def _step(case: Case, step: Step, opened_at: datetime) -> StepView:
     answer = case.answer
     closing = _closing_fact(case, step)
     if closing is not None:
@@ -643,7 +329,7 @@ def _step(case: _Case, step: Step, opened_at: datetime) -> StepView:
     return StepView(step, StepState.OPEN, opened_at)
 
 
-def _closing_fact(case: _Case, step: Step) -> FactRow | None:
+def _closing_fact(case: Case, step: Step) -> FactRow | None:
     answer = case.answer
     if step == Step.DATE:
         return case.of(Topic.DATE)[-1] if case.of(Topic.DATE) else None
@@ -657,7 +343,7 @@ def _closing_fact(case: _Case, step: Step) -> FactRow | None:
     return next((fact for fact in reversed(case.of(Topic.INVOICE)) if answer.invoice == Invoice.ISSUED), None)
 
 
-def _first_physical(case: _Case) -> FactRow:
+def _first_physical(case: Case) -> FactRow:
     """The earliest fact that shows goods in motion. There is one whenever a unit is past NOT_STARTED."""
     moving = [
         fact
@@ -667,7 +353,7 @@ def _first_physical(case: _Case) -> FactRow:
     return moving[0]
 
 
-def _judge_stage(case: _Case) -> None:
+def _judge_stage(case: Case) -> None:
     answer = case.answer
     least = _least(answer)
     if least is None and case.cancel_from is not None:
@@ -689,7 +375,7 @@ def _any_shipped(answer: Derivation) -> bool:
     return any(level >= SHIPPED for line in answer.lines.values() for level in line.levels)
 
 
-def _judge_physical(case: _Case, least: int) -> None:
+def _judge_physical(case: Case, least: int) -> None:
     answer = case.answer
     answer.stage = STAGE_OF_LEVEL[least]
     deciding = tuple(view.decided_by for view in answer.parcels if view.level == least and not view.is_void)
@@ -709,7 +395,7 @@ def _judge_physical(case: _Case, least: int) -> None:
             case.later.append(over_at)
 
 
-def _before_goods(case: _Case) -> tuple[Stage, Why]:
+def _before_goods(case: Case) -> tuple[Stage, Why]:
     """The stage of an order none of whose goods has been touched: what it waits for, in the configured order."""
     answer = case.answer
     if not answer.lines or not case.of(Topic.ORDER):
@@ -732,11 +418,11 @@ def _before_goods(case: _Case) -> tuple[Stage, Why]:
     return Stage.AWAITING_PICK, Why(Stage.AWAITING_PICK, "steps_done", tuple(done))
 
 
-def _standing(answer: Derivation, case: _Case) -> tuple[int, ...]:
+def _standing(answer: Derivation, case: Case) -> tuple[int, ...]:
     return answer.why["payment"].facts if "payment" in answer.why else (case.of(Topic.ORDER)[-1].id,)
 
 
-def _count_partial(case: _Case) -> None:
+def _count_partial(case: Case) -> None:
     """n of m units: delivered, if some are and not all; else shipped, if some are and not all."""
     answer = case.answer
     total = sum((line.open for line in answer.lines.values()), ZERO)

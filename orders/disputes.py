@@ -11,10 +11,12 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from orders.answer import Derivation
 from orders.byhand import PERSON, Refused, Saying, check_allowed, check_reason, opened_for, say
-from orders.derivation import Derivation, derive, is_named, taken_back
+from orders.derivation import derive
 from orders.models import Order, OrderFact
 from orders.precedence import Precedence, precedence_in_force
+from orders.retractions import is_named, taken_back
 from orders.transitions import facts_by_order
 from orders.units import Conflict, FactRow, in_time
 

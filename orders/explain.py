@@ -11,7 +11,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
-from orders.derivation import Derivation, Why, derive
+from orders.answer import Derivation, Why
+from orders.derivation import derive
 from orders.masters import SourceHeard
 from orders.models import Order
 from orders.precedence import precedence_in_force

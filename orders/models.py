@@ -16,29 +16,27 @@ from orders.audit import AuditEntry
 from orders.board.ordering import NullsLast
 from orders.contacts import Contact
 from orders.desk import BulkRow, BulkRun, SavedView, StaffPreference
-from orders.events import CommittingTransaction
 from orders.masters import Customer, ReasonCode, Shop, SourceHeard, Warehouse
 from orders.people import StaffScope
-from orders.querysets import EventQuerySet, FactQuerySet, OrderQuerySet
+from orders.querysets import OrderQuerySet
+from orders.records import ExternalReference, OrderEvent, OrderFact, ReferenceLink
 from orders.stages import (
     CLOSED,
-    FACT_KIND_CHOICES,
     HANDED_OVER,
     Intent,
     Invoice,
     ParcelState,
     Payment,
-    Role,
     Stage,
     Step,
     StepState,
-    Topic,
 )
 from orders.stock import StockEntry, StockItem, StockLock
+from orders.work import Todo, WorkSignal
 from orders.worktime import CalendarDay, WorkCalendar
 
 if TYPE_CHECKING:
-    from orders.derivation import Derivation
+    from orders.answer import Derivation
 
 __all__ = [
     "AuditEntry",
@@ -514,246 +512,6 @@ class OrderHold(models.Model):
         return self.name
 
 
-class ExternalReference(models.Model):
-    """A name that some system gives to an order: the shop's number, a waybill. Facts hang here, also before any order."""
-
-    class Kind(models.TextChoices):
-        ORDER = "order", _("Shop order number")
-        WAYBILL = "waybill", _("Waybill number")
-        NUMBER = "number", _("Hub order number")
-        DOCUMENT = "document", _("Document number")
-
-    # Whose name space the value is in: the shop's code for its order numbers, the connection for a system's own
-    # documents, empty for waybills and hub numbers (one name space for all).
-    connection = models.CharField(_("name space"), max_length=64, blank=True)
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
-    value = models.CharField(_("value"), max_length=64)
-    is_demo = models.BooleanField(_("demo"), default=False, editable=False)
-
-    class Meta:
-        verbose_name = _("external reference")
-        verbose_name_plural = _("external references")
-        constraints = [
-            models.UniqueConstraint(fields=["connection", "kind", "value"], name="reference_value")
-        ]
-        indexes = [models.Index(fields=["value"], name="reference_by_value")]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return f"{self.connection}:{self.value}" if self.connection else self.value
-
-
-class ReferenceLink(models.Model):
-    """This name means this order. Merging and splitting orders change these rows, never facts."""
-
-    reference = models.ForeignKey(
-        ExternalReference,
-        verbose_name=_("external reference"),
-        on_delete=models.CASCADE,
-        related_name="links",
-    )
-    order = models.ForeignKey(Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="links")
-
-    class Meta:
-        verbose_name = _("reference of an order")
-        verbose_name_plural = _("references of orders")
-        constraints = [models.UniqueConstraint(fields=["reference", "order"], name="link_reference_order")]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return f"{self.reference_id} -> {self.order_id}"
-
-
-class OrderFact(models.Model):
-    """One thing that one source reported. Rows are added, never changed: the database refuses it."""
-
-    reference = models.ForeignKey(
-        ExternalReference,
-        verbose_name=_("external reference"),
-        on_delete=models.PROTECT,
-        related_name="facts",
-    )
-    source = models.CharField(_("source"), max_length=64)
-    role = models.CharField(_("role"), max_length=10, choices=Role.choices)
-    # The source's own name for the report; the same key twice is one fact.
-    key = models.CharField(_("source key"), max_length=128)
-    kind = models.CharField(_("kind"), max_length=32, choices=FACT_KIND_CHOICES)
-    # The article of a line fact, the waybill of a parcel fact, else empty.
-    level_id = models.CharField(_("article or waybill"), max_length=80, blank=True)
-    quantity = models.DecimalField(_("quantity"), max_digits=14, decimal_places=3, null=True)
-    occurred_at = models.DateTimeField(_("occurred"))
-    received_at = models.DateTimeField(_("received"))
-    data = models.JSONField(_("data"), default=dict)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("actor"),
-        null=True,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        related_name="+",
-    )
-    # The inbound message it came in, if any. A plain id: message bodies are deleted after a month.
-    message = models.BigIntegerField(_("message"), null=True)
-    is_demo = models.BooleanField(_("demo"), default=False, editable=False)
-
-    objects = FactQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("fact")
-        verbose_name_plural = _("facts")
-        constraints = [
-            models.UniqueConstraint(fields=["source", "key", "kind", "level_id"], name="fact_source_key")
-        ]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.source}"
-
-
-class OrderEvent(models.Model):
-    """One thing the hub did to one order. The journal, and, while dispatched_at is null, the work queue."""
-
-    class Kind(models.TextChoices):
-        MOVED = "moved", _("Moved")
-        AXIS = "axis", _("Status changed")
-        STEP = "step", _("Step")
-        FLAG = "flag", _("Flag")
-        PROMISE = "promise", _("Promise")
-        CASE = "case", _("Exception")
-        TODO = "todo", _("To-do")
-        STALLED = "stalled", _("Stalled")
-
-    order = models.ForeignKey(Order, verbose_name=_("order"), on_delete=models.CASCADE, related_name="events")
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
-    # Which column or step: "stage", "payment", "parcel:SF123", "date". Old and new value as stored.
-    name = models.CharField(_("what"), max_length=60)
-    old = models.CharField(_("from"), max_length=60, blank=True)
-    new = models.CharField(_("to"), max_length=60, blank=True)
-    passed = models.JSONField(_("stages passed over"), default=list)
-    source = models.CharField(_("source"), max_length=64, blank=True)
-    source_key = models.CharField(_("source key"), max_length=128, blank=True)
-    fact = models.BigIntegerField(_("fact"), null=True)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("actor"),
-        null=True,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        related_name="+",
-    )
-    occurred_at = models.DateTimeField(_("occurred"))
-    recorded_at = models.DateTimeField(_("recorded"))
-    # The columns that rules can see, as they were right after this event: "as of T" is the last event recorded by T.
-    after = models.JSONField(_("columns after"), default=dict)
-    # Silent events come from re-judging old facts: messages and customer pages ignore them.
-    silent = models.BooleanField(_("silent"), default=False)
-    # The writing transaction, for readers that follow ids: on PostgreSQL ids commit out of order.
-    xid = models.BigIntegerField(db_default=CommittingTransaction(), editable=False)
-    is_demo = models.BooleanField(_("demo"), default=False, editable=False)
-
-    # The queue columns, the only ones that change.
-    dispatched_at = models.DateTimeField(_("dispatched"), null=True)
-    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
-    not_before = models.DateTimeField(_("not before"), null=True)
-    error = models.CharField(_("error"), max_length=500, blank=True)
-    set_aside = models.BooleanField(_("set aside"), default=False)
-    # Reactions that have succeeded although another one failed: they are not run again.
-    reacted = models.JSONField(_("reactions done"), default=list)
-
-    objects = EventQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("event")
-        verbose_name_plural = _("events")
-        indexes = [
-            models.Index(fields=["id"], name="event_waiting", condition=Q(dispatched_at__isnull=True)),
-            # What the live feed follows. On SQLite every xid is 0: there it follows ids, and this index stays empty.
-            models.Index(fields=["xid", "id"], name="event_committed", condition=Q(xid__gt=0)),
-            # Hardly ever any: which orders have an event that waits to be tried again.
-            models.Index(
-                fields=["not_before", "order"],
-                name="event_put_off",
-                condition=Q(dispatched_at__isnull=True, not_before__isnull=False),
-            ),
-        ]
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.old} -> {self.new}"
-
-
-class Todo(models.Model):
-    """One thing that one role or person should do about an order or a setting."""
-
-    class Kind(models.TextChoices):
-        STEP = "step", _("Step")
-        STALLED = "stalled", _("Order is stuck")
-        UNKNOWN_STATUS = "unknown_status", _("Unknown status")
-        CONFLICT = "conflict", _("Sources disagree")
-        SHORTAGE = "shortage", _("Stock short")
-        REQUEST = "request", _("Request")
-
-    order = models.ForeignKey(
-        Order, verbose_name=_("order"), null=True, on_delete=models.CASCADE, related_name="todos"
-    )
-    kind = models.CharField(_("kind"), max_length=20, choices=Kind.choices)
-    # What it is about within its kind: a step, a status value. With order and kind it is unique while open.
-    subject = models.CharField(_("about"), max_length=120, blank=True)
-    text = models.CharField(_("text"), max_length=300, blank=True)
-    owner = models.CharField(_("owner role"), max_length=40)
-    person = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("person"),
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="todos",
-    )
-    opened_at = models.DateTimeField(_("opened"))
-    due_at = models.DateTimeField(_("due"), null=True, blank=True)
-    done_at = models.DateTimeField(_("done"), null=True, blank=True)
-    done_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("done by"),
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        related_name="+",
-    )
-    outcome = models.CharField(_("outcome"), max_length=200, blank=True)
-    n_times = models.PositiveIntegerField(_("times asked"), default=1)
-    is_demo = models.BooleanField(_("demo"), default=False, editable=False)
-
-    class Meta:
-        verbose_name = _("to-do")
-        verbose_name_plural = _("to-dos")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["order", "kind", "subject"], name="todo_open_once", condition=Q(done_at__isnull=True)
-            )
-        ]
-        indexes = [
-            models.Index(fields=["owner", "due_at"], name="todo_open", condition=Q(done_at__isnull=True)),
-            models.Index(fields=["opened_at"], name="todo_opened"),
-            models.Index(fields=["done_at"], name="todo_done", condition=Q(done_at__isnull=False)),
-        ]
-
-    def __str__(self) -> str:
-        what = self._what()
-        return f"{self.get_kind_display()}: {what}" if what else str(self.get_kind_display())
-
-    def _what(self) -> str:
-        """What it is about, in the reader's words: to-dos are stored as codes and shown in two languages."""
-        if self.kind == self.Kind.STEP and self.subject in Step.values:
-            return str(Step(self.subject).label)
-        if self.kind == self.Kind.STALLED and self.subject in Stage.values:
-            return str(Stage(self.subject).label)
-        if self.kind == self.Kind.CONFLICT:
-            topics = self.text.split(", ") if self.text else []
-            return ", ".join(str(Topic(topic).label) for topic in topics if topic in Topic.values)
-        return self.text or self.subject
-
-
 class PrecedenceVersion(models.Model):
     """How sources are ranked and which steps an order passes. The newest active version judges; old ones stay."""
 
@@ -781,20 +539,3 @@ class PrecedenceVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.note}"
-
-
-class WorkSignal(models.Model):
-    """ "There is work of this kind", at most one open question a kind. Losing one costs seconds: the steward asks again."""
-
-    name = models.CharField(max_length=40, primary_key=True)
-    wanted_at = models.DateTimeField(null=True)
-    taken_at = models.DateTimeField(null=True)
-    done_at = models.DateTimeField(null=True)
-
-    class Meta:
-        verbose_name = _("work signal")
-        verbose_name_plural = _("work signals")
-        default_permissions = ("view",)
-
-    def __str__(self) -> str:
-        return self.name

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import models
 
+from orders.answer import Derivation
 from orders.bulk import add_rows, update_rows
-from orders.derivation import Derivation
 from orders.models import Order, OrderEvent, OrderHold, OrderLine, OrderStep, Parcel
 from orders.stages import STEP_ROWS, Step, StepState
 from orders.units import DELIVERED, SHIPPED

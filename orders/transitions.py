@@ -12,9 +12,10 @@ from typing import Any
 from django.db import transaction
 from django_fsm import TransitionNotAllowed
 
+from orders.answer import Derivation
 from orders.bulk import add_models, update_rows
 from orders.deadlines import Calendars, stall_deadline, step_deadlines
-from orders.derivation import Derivation, derive
+from orders.derivation import derive
 from orders.masters import Customer, Warehouse
 from orders.models import Order, OrderEvent, OrderFact
 from orders.precedence import Precedence, precedence_in_force

@@ -8,10 +8,12 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from orders.derivation import Derivation, derive, is_named, taken_back
+from orders.answer import Derivation
+from orders.derivation import derive
 from orders.explain import explain
 from orders.models import Order
 from orders.precedence import Precedence, precedence_in_force
+from orders.retractions import is_named, taken_back
 from orders.stages import FACT_KINDS
 from orders.transitions import facts_by_order
 from orders.units import FactRow, in_time

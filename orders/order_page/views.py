@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 
 from orders import byhand, disputes, merging, order_actions
 from orders.access import ROLES
+from orders.answer import Derivation
 from orders.audit import AuditEntry
-from orders.derivation import Derivation
 from orders.explain import labels_of
 from orders.journal import in_words
 from orders.models import Order, OrderEvent, OrderLine

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orders.derivation import Derivation, derive
+from orders.answer import Derivation
+from orders.derivation import derive
 from orders.stages import Intent, Invoice, Payment, Stage, Step, StepState
 from orders.tests import reference_model
 from orders.tests.factories import DEFAULT, after, make_fact, placed, precedence

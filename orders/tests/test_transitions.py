@@ -12,7 +12,7 @@ from django_fsm import TransitionNotAllowed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orders.derivation import Derivation
+from orders.answer import Derivation
 from orders.facts import FactReport, ReferenceKey, lock_references, report
 from orders.models import Order, OrderEvent, OrderFact, OrderStep, ReferenceLink
 from orders.stages import CLOSED, Stage, StepState
