@@ -240,6 +240,7 @@ class Ground:
 
         people = (("manager", self.manager), ("keeper of 1 %", self.keeper), ("nobody's scope", self.nobody))
         for who, client in people:
+            yield f"Today, {who}", client, "/admin/"
             yield f"first page, {who}", client, "/admin/board/"
             yield f"kanban, {who}", client, "/admin/board/?layout=kanban"
         for sort in SORTS:
