@@ -7,7 +7,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from orderhub.bench.figures import Figure, plain, say
@@ -275,7 +275,7 @@ def _moment(seconds: str) -> str:
     """SQL: the moment so many seconds from now."""
     from django.db import connection
 
-    base = int((datetime.now(UTC) + timedelta(0)).timestamp())
+    base = int(datetime.now(UTC).timestamp())
     if connection.vendor == "postgresql":
         return f"to_timestamp({base} + {seconds})"
     return f"strftime('%%Y-%%m-%%d %%H:%%M:%%S', {base} + {seconds}, 'unixepoch')"
