@@ -25,6 +25,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django_otp import DEVICE_ID_SESSION_KEY
 
+from orderhub.prepared import first_row
 from orders.models import Order
 from orders.people import granted
 
@@ -271,14 +272,11 @@ def _known(session_key: str) -> tuple[Reader, Cursor] | None:
     if not session_key or settings.SESSION_ENGINE != "django.contrib.sessions.backends.db":
         return None
     at = connection.ops.adapt_datetimefield_value(now())
-    with connection.cursor() as cursor:
-        cursor.execute(_SESSION, [session_key, at])
-        row = cursor.fetchone()
-        session = _decoded(row[0], demo=settings.DEMO) if row else None
-        if session is None:
-            return None
-        cursor.execute(_person(connection.vendor, session.device_table), session.names)
-        row = cursor.fetchone()
+    row = first_row(_SESSION, [session_key, at])
+    session = _decoded(row[0], demo=settings.DEMO) if row else None
+    if session is None:
+        return None
+    row = first_row(_person(connection.vendor, session.device_table), session.names)
     return session.reader(row) if row else None
 
 

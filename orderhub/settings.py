@@ -115,7 +115,9 @@ def _server(url: str) -> dict[str, Any]:
     if not str(parsed.get("ENGINE", "")).endswith("postgresql") or not parsed.get("NAME"):
         env.problems.append("DATABASE_URL must look like postgres://user:password@host:5432/name.")
         return {"ENGINE": "django.db.backends.dummy"}
-    return {**parsed, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    # 0: what orderhub/prepared.py asks is prepared at its first use. Django's own cursors prepare nothing.
+    options = {**parsed.get("OPTIONS", {}), "prepare_threshold": 0}
+    return {**parsed, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 
 def _database() -> dict[str, Any]:

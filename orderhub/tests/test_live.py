@@ -123,6 +123,23 @@ def test_an_idle_question_costs_two_statements(django_assert_num_queries):
         assert ask(client, cursor, first["ETag"]).status_code == 304
 
 
+@pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="SQLite plans too fast to be worth remembering."
+)
+def test_postgresql_plans_an_idle_question_once():
+    client = staff_client("ops_manager")
+
+    for _time in range(3):
+        ask(client)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans + custom_plans FROM pg_prepared_statements WHERE statement LIKE %s",
+            ["%auth_user%"],
+        )
+        assert cursor.fetchall() == [(3,)]
+
+
 @committing
 def test_only_orders_in_scope_are_told_on_both_ways():
     mine, other = make_shop("mine"), make_shop("other")
