@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 STOPS_WITHIN = 10.0
+# A task that nobody has fetched carries the moment it was asked for, which may lie a little after the steward's own: its
+# rounds ask for work before they look here, and other processes ask all the time.
+ASKED_SINCE = timedelta(seconds=10)
 
 
 def _die_with_parent() -> None:
@@ -129,4 +132,5 @@ def _last_done() -> datetime:
 def _fetched_before(since: datetime, at: datetime) -> list[tuple[int, datetime]]:
     """Tasks fetched before that moment and not acknowledged: their worker, or the process that acknowledges, is gone."""
     retry = timedelta(seconds=Conf.RETRY)
-    return list(OrmQ.objects.filter(lock__gt=at, lock__lt=since + retry).values_list("pk", "lock"))
+    fetched = OrmQ.objects.filter(lock__gt=at + ASKED_SINCE, lock__lt=since + retry)
+    return list(fetched.values_list("pk", "lock"))

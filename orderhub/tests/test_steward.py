@@ -200,6 +200,12 @@ def test_a_task_that_was_fetched_just_now_is_no_trouble(watchdog):
     assert watchdog.trouble(NOON) == ""
 
 
+def test_a_task_that_was_asked_for_since_the_round_began_is_no_trouble(watchdog):
+    OrmQ.objects.create(key="orderhub", payload="", lock=NOON + timedelta(seconds=1))
+
+    assert watchdog.trouble(NOON) == ""
+
+
 def test_a_cluster_that_has_ended_is_trouble_at_once(watchdog):
     watchdog.started_at = NOON
     watchdog.process.kill()
