@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -50,38 +52,45 @@ class BadHistory(Exception):
 
 
 def read_history(path: Path) -> list[Past]:
-    """All orders of the file by the time they were placed."""
-    try:
-        with _open(path) as file:
-            rows = list(_read(file))
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadHistory(
-            _("%(file)s cannot be opened: %(why)s. Check the path, or unpack and pack the file again.")
-            % {"file": path, "why": getattr(error, "strerror", None) or error}
-        ) from error
-    except UnicodeDecodeError as error:
-        raise BadHistory(
-            _("%(file)s is not UTF-8 text. Save it as CSV in UTF-8.") % {"file": path}
-        ) from error
-    except csv.Error as error:
-        raise BadHistory(
-            _("%(file)s is not CSV: %(why)s. Save it as CSV with commas.") % {"file": path, "why": error}
-        ) from error
+    """All orders of the file by the time they were placed. Raises BadHistory."""
+    with readable(path), path.open("rb") as file, unpacked(file) as text:
+        rows = [past for _cells, past in read_rows(text)]
     if not rows:
         raise BadHistory(_("%(file)s has no orders, only a head line.") % {"file": path})
     return sorted(rows, key=lambda row: (row.order.placed_at, row.order.key))
 
 
-def _open(path: Path) -> IO[str]:
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
+@contextmanager
+def readable(name: object) -> Iterator[None]:
+    """Inside, what goes wrong with opening, unpacking and decoding the file of this name is told as BadHistory."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadHistory(
+            _("%(file)s cannot be opened: %(why)s. Check the path, or unpack and pack the file again.")
+            % {"file": name, "why": getattr(error, "strerror", None) or error}
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BadHistory(
+            _("%(file)s is not UTF-8 text. Save it as CSV in UTF-8.") % {"file": name}
+        ) from error
+    except csv.Error as error:
+        raise BadHistory(
+            _("%(file)s is not CSV: %(why)s. Save it as CSV with commas.") % {"file": name, "why": error}
+        ) from error
+
+
+def unpacked(file: IO[bytes]) -> IO[str]:
+    """The text of the file, which may be packed with gzip."""
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    plain = gzip.GzipFile(fileobj=file) if is_packed else file
     # utf-8-sig: spreadsheets put a mark before the first column's name.
-    if is_packed:
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(cast("IO[bytes]", plain), encoding="utf-8-sig", newline="")
 
 
-def _read(file: IO[str]) -> Iterator[Past]:
+def read_rows(file: Iterable[str]) -> Iterator[tuple[dict[str, Any], Past]]:
+    """Each line as it stands there and as an order. Raises BadHistory at the first that cannot be read."""
     reader = csv.DictReader(file)
     found = reader.fieldnames or []
     missing = [name for name in REQUIRED if name not in found]
@@ -99,7 +108,7 @@ def _read(file: IO[str]) -> Iterator[Past]:
                 _("Line %(line)d: some times have a zone and some have none. Write all of them the same way.")
                 % {"line": reader.line_num}
             )
-        yield past
+        yield cells, past
 
 
 def _past(cells: Mapping[str, Any], line: int) -> Past:

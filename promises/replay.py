@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import ceil
 from statistics import fmean
@@ -53,13 +53,25 @@ class Row:
     mae_days: float
 
 
+class Week(NamedTuple):
+    """The orders that one method promised in one week of purchase, and how many of them came in time."""
+
+    monday: date
+    n: int
+    kept: int
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """rows: each method's figures. n_without_date: delivered orders in the scored time that the hub had no date for."""
+    """rows: each method's figures. n_without_date: delivered orders in the scored time that the hub had no date for.
+
+    weeks: by method and target, as the rows name them.
+    """
 
     rows: list[Row]
     n_scored: int
     n_without_date: int
+    weeks: dict[tuple[str, float], list[Week]]
 
 
 def back_test(
@@ -82,10 +94,12 @@ def back_test(
         for past in (history[number] for number in sorted(scored))
         if past.promised_days is not None
     ]
-    rows = [_row("hub", scores, target) for target, scores in hub.items() if scores]
-    rows += [_row(name, scores) for name, scores in (("platform", platform), ("average", average)) if scores]
+    judged = [(_row("hub", scores, target), scores) for target, scores in hub.items() if scores]
+    others = (("platform", platform), ("average", average))
+    judged += [(_row(name, scores), scores) for name, scores in others if scores]
     n_dated = min((len(scores) for scores in hub.values()), default=0)
-    return Result(rows, len(scored), len(scored) - n_dated)
+    weeks = {(row.method, row.target): _weeks(scores) for row, scores in judged}
+    return Result([row for row, _scores in judged], len(scored), len(scored) - n_dated, weeks)
 
 
 def _lies_between(day: date, first: date | None, last: date | None) -> bool:
@@ -184,11 +198,16 @@ def _row(method: str, scores: list[Score], target: float | None = None) -> Row:
 
 def _weekly_deviation(scores: list[Score], target: float) -> float:
     """The mean over weeks with enough orders of how far the share kept lies from the target, in points."""
-    weeks: dict[tuple[int, int], list[bool]] = defaultdict(list)
-    for score in scores:
-        weeks[score.placed_on.isocalendar()[:2]].append(score.days <= score.promised)
-    off = [abs(fmean(kept) - target) for kept in weeks.values() if len(kept) >= SMALLEST_WEEK]
+    off = [abs(week.kept / week.n - target) for week in _weeks(scores) if week.n >= SMALLEST_WEEK]
     return 100 * fmean(off) if off else 0.0
+
+
+def _weeks(scores: list[Score]) -> list[Week]:
+    weeks: dict[date, list[bool]] = defaultdict(list)
+    for score in scores:
+        monday = score.placed_on - timedelta(days=score.placed_on.weekday())
+        weeks[monday].append(score.days <= score.promised)
+    return [Week(monday, len(kept), sum(kept)) for monday, kept in sorted(weeks.items())]
 
 
 def days_at_rate(rows: Sequence[Row], on_time: float) -> float | None:
