@@ -24,7 +24,7 @@ MOST_TYPED = 64
 # (words, name of the page it begins on, icon, permission). The palette opens pages; it never changes anything itself.
 ACTIONS = (
     (gettext_lazy("Upload a file of orders"), "admin:integrations_importrun_add", "upload", "integrations.add_importrun"),
-    (gettext_lazy("Add a connection"), "admin:integrations_connection_add", "plus", "integrations.add_connection"),
+    (gettext_lazy("Add a connection"), "admin:connections", "plus", "integrations.add_connection"),
     (gettext_lazy("Make an API token"), "admin:integrations_apitoken_add", "key", "integrations.add_apitoken"),
     (gettext_lazy("Add a person"), "admin:auth_user_add", "user", "auth.add_user"),
     (gettext_lazy("Set up step by step"), "admin:wizard", "settings", "orderhub.run_setup"),

@@ -75,7 +75,7 @@ def test_actions_lead_to_pages_that_the_person_may_use():
         {
             "title": "Add a connection",
             "hint": "",
-            "url": "/admin/integrations/connection/add/",
+            "url": "/admin/connections/",
             "icon": "plus",
         }
     ]
