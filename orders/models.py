@@ -224,6 +224,9 @@ class Order(FSMModelMixin, models.Model):
             models.Index(fields=["external_id"], name="order_external_id"),
             # What came in within a day, hour by hour.
             models.Index(fields=["created_at"], name="order_created"),
+            # What changed since a reader of the API asked last: of one shop, or of all.
+            models.Index(fields=["settled_through", "id"], name="order_changed"),
+            models.Index(fields=["shop", "settled_through", "id"], name="order_shop_changed"),
             models.Index(fields=["waybill"], name="order_waybill", condition=~Q(waybill="")),
         ]
         permissions = [

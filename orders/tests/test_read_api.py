@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.db import connection
+from django.db.models import QuerySet
 from django.urls import get_resolver
 from openapi_spec_validator import validate
 
 from integrations.tests.senders import Sender, make_connection
+from orders.api import changed_orders
 from orders.contacts import Contact
 from orders.models import Order
 from orders.stages import Role, Stage
@@ -172,6 +175,38 @@ def test_the_list_is_narrowed_by_shop_stage_and_time(reader):
     ]
 
 
+def test_what_changed_is_read_in_the_sequence_of_its_changes(reader):
+    first, second, third = (make_order() for _time in range(3))
+    for minutes, order in ((3, first), (1, second), (1, third)):
+        at = MONDAY + timedelta(minutes=minutes)
+        QuerySet(Order).filter(pk=order.pk).update(settled_through=at)
+    since = "updated_after=2026-01-01T00:00:00Z&limit=1"
+
+    found, address = [], f"orders/?{since}"
+    while address:
+        page = reader.get(address).json()
+        found += [item["number"] for item in page["items"]]
+        address = f"orders/?{since}&after={page['next']}" if page["next"] else ""
+
+    assert found == [second.number, third.number, first.number]
+
+
+@pytest.mark.parametrize(
+    ("shop", "index"), [(None, "order_changed"), (1, "order_shop_changed")], ids=["all shops", "one shop"]
+)
+@pytest.mark.parametrize("after", [{}, {"after": "2026-06-01T10:00:00Z,7"}], ids=["first page", "next page"])
+def test_what_changed_is_found_by_index_not_by_reading_every_order(db, shop, index, after):
+    if connection.vendor != "sqlite":
+        pytest.skip("On a small table PostgreSQL rightly reads it through.")
+    orders = Order.objects.all() if shop is None else Order.objects.filter(shop_id=shop)
+
+    plan = changed_orders(orders, {"updated_after": "2026-06-01T10:00:00Z", **after})[:51].explain()
+
+    assert f"USING INDEX {index} (" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -181,6 +216,8 @@ def test_the_list_is_narrowed_by_shop_stage_and_time(reader):
         ("limit=many", "limit"),
         ("after=x", "after"),
         ("after=99999999999999999999", "after"),
+        ("updated_after=2026-06-01T10:00:00Z&after=7", "after"),
+        ("updated_after=2026-06-01T10:00:00Z&after=2026-06-01T10:00:00Z", "after"),
         ("open=yes", "open"),
         ("stage=lost", "stage"),
         ("updated_after=yesterday", "updated_after"),
