@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import get_template
@@ -176,7 +176,7 @@ def _frame(
         "tabs": _tabs(query, desk, numbers),
         "current_view": view.row if view else None,
         "columns": [_heading(query, name) for name in query.shown],
-        "chips": _chips(query),
+        "chips": _chips(query, user),
         "quick": [FILTERS[name] for name in QUICK],
         "refused": [(FILTERS[name].label, value) for name, value in query.refused],
         "density": density,
@@ -229,20 +229,22 @@ def _heading(query: BoardQuery, name: str) -> dict[str, Any]:
     return found
 
 
-def _chips(query: BoardQuery) -> list[dict[str, Any]]:
+def _chips(query: BoardQuery, user: User | AnonymousUser) -> list[dict[str, Any]]:
     """The filters in force, each with the address of the same list without it."""
     return [
         {"label": f"{FILTERS[name].label}: {word}", "remove_url": query.without(name, value).url()}
         for name, values in query.filters.items()
-        for value, word in _words(FILTERS[name], values)
+        for value, word in _words(FILTERS[name], values, user)
     ]
 
 
-def _words(one: Filter, values: list[str]) -> list[tuple[str, str]]:
+def _words(one: Filter, values: list[str], user: User | AnonymousUser) -> list[tuple[str, str]]:
+    """A place outside the person's scope is not named: an address with its id is no way to learn what it is called."""
     if one.model is None:
         choices = one.choices()
         return [(value, str(choices[value])) for value in values]
-    names = {str(pk): name for pk, name in one.model.objects.filter(pk__in=values).values_list("pk", "name")}
+    seen = visible(one.model.objects.filter(pk__in=values), user)
+    names = {str(pk): name for pk, name in seen.values_list("pk", "name")}
     return [(value, names.get(value, f"#{value}")) for value in values]
 
 

@@ -115,6 +115,17 @@ def test_two_people_see_the_orders_of_their_own_scope_only():
     assert staff_client("sales").get(BOARD + "?x=1").context["rows"] == []
 
 
+def test_a_filter_by_a_place_outside_the_scope_does_not_tell_its_name():
+    mine, other = make_shop("mine", name="Own shop"), make_shop("other", name="Hidden shop")
+    client = staff_client("sales", shops=(mine,))
+
+    answer = client.get(f"{BOARD}?shop={mine.pk}&shop={other.pk}")
+
+    assert "Own shop" in answer.content.decode()
+    assert "Hidden shop" not in answer.content.decode()
+    assert f"#{other.pk}" in answer.content.decode()
+
+
 def test_a_person_without_the_permission_is_told_which_one_and_who_has_it():
     answer = staff_client(everything=True).get(BOARD)
 
