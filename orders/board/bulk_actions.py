@@ -124,6 +124,7 @@ def _assign(order_id: int, values: dict[str, Any], actor: User, at: datetime) ->
     mine = list(Todo.objects.select_for_update().filter(order=order, done_at=None).order_by("pk"))
     before = {
         "assignee": order.assignee_id,
+        "given_to": person.pk if person else None,
         "todos": [[todo.pk, todo.person_id, todo.owner] for todo in mine],
     }
     for todo in mine:
@@ -154,10 +155,16 @@ def _person(pk: Any, order: Order) -> User | None:
 
 
 def _unassign(order_id: int, before: dict[str, Any], actor: User, at: datetime) -> None:
+    """Raises BulkRefused if somebody has handed the order on since: undoing is no way to overrule them."""
     order = opened_for(actor, order_id)
-    person = User.objects.filter(pk=before.get("assignee") or 0).first()
-    known = {todo.pk: todo for todo in Todo.objects.select_for_update().filter(order=order, done_at=None)}
-    for pk, person_id, owner in before.get("todos", []):
+    if order.assignee_id != before["given_to"]:
+        raise BulkRefused(
+            "handed_on", _("The order has been given to somebody else since. It stays as it is now.")
+        )
+    person = User.objects.filter(pk=before["assignee"] or 0).first()
+    mine = Todo.objects.select_for_update().filter(order=order, done_at=None, person=before["given_to"])
+    known = {todo.pk: todo for todo in mine}
+    for pk, person_id, owner in before["todos"]:
         if pk in known:
             known[pk].person_id, known[pk].owner = person_id, owner
             known[pk].save(update_fields=["person", "owner"])

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 # So many are done while the person waits; more go to the worker.
 AT_ONCE = 50
 MOST = 10_000
+# A longer address of the list is not kept: cut short it would lead back to another list.
+MAX_QUERY = 1_000
 State, Outcome = BulkRun.State, BulkRow.Outcome
 UNFINISHED = [State.WAITING.value, State.RUNNING.value]
 
@@ -81,7 +83,7 @@ def begin(
         run = BulkRun.objects.create(
             action=action.code,
             values=values,
-            query=query[:1000],
+            query=query if len(query) <= MAX_QUERY else "",
             made_by=actor,
             made_at=at,
             n_orders=len(ids),

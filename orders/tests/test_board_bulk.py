@@ -152,6 +152,23 @@ def test_orders_are_handed_to_a_person_who_sees_them_with_their_todos_and_back(c
 
 
 @pytest.mark.django_db
+def test_undoing_a_handing_over_leaves_alone_what_was_handed_on_since(clock):
+    shop, actor = make_shop(), make_staff("ops_manager")
+    kept, handed_on = make_order(shop=shop), make_order(shop=shop)
+    observe(list(OrderEvent.objects.all()))
+    first, second = (make_staff("sales", shops=(shop,)) for _n in range(2))
+    run = begun("assign", [kept, handed_on], actor, person=first.pk)
+    begun("assign", [handed_on], make_staff("ops_manager"), person=second.pk)
+
+    bulk_runs.undo(run, actor=actor, at=MONDAY)
+
+    assert outcomes(run) == ["undone", "done"]
+    assert BulkRow.objects.get(run=run, order=handed_on).reason["code"].endswith("handed_on")
+    assert list(Order.objects.order_by("pk").values_list("assignee", flat=True)) == [None, second.pk]
+    assert set(handed_on.todos.values_list("person", flat=True)) == {second.pk}
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("minutes", [10, 11])
 def test_undo_is_offered_for_ten_minutes(clock, minutes):
     actor, order = make_staff("ops_manager"), make_order()
@@ -205,6 +222,19 @@ def test_more_than_a_page_waits_for_the_worker_and_the_number_is_typed(clock, cl
     run.refresh_from_db()
     assert (run.state, set(outcomes(run))) == ("done", {"done"})
     assert Order.objects.filter(is_rush=True).count() == 51
+
+
+@pytest.mark.django_db
+def test_all_of_a_list_with_a_very_long_address_is_that_list_and_no_more(clock, client):
+    wanted, other = put(make_order(), is_short=True), make_order()
+    log_in(client, make_staff("ops_manager"))
+    listed = f"x=1&pad={'x' * 2_000}&short=1"
+
+    client.post(BULK, {"action": "rush", "all": "1", "list": listed})
+
+    assert list(Order.objects.filter(is_rush=True)) == [wanted]
+    assert BulkRun.objects.get().query == ""
+    assert not Order.objects.get(pk=other.pk).is_rush
 
 
 @pytest.mark.django_db
