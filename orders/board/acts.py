@@ -282,7 +282,7 @@ def _run_context(
         "run": found,
         "progress": progress,
         "is_working": is_working,
-        "may_retry": not is_working and progress.counts.get(BulkRow.Outcome.FAILED, 0) > 0,
+        "may_retry": not is_working and found.undone_at is None and progress.counts.get(BulkRow.Outcome.FAILED, 0) > 0,
         "may_undo": until is not None and at <= until and progress.counts.get(BulkRow.Outcome.DONE, 0) > 0,
         "undo_until": until,
         "outcomes": [
@@ -312,7 +312,7 @@ def _run_rows(found: BulkRun, after: str) -> tuple[list[BulkRow], int]:
 def _why(row: BulkRow) -> str:
     if row.reason.get("code") == "cancelled":
         return _("The run was stopped before this order's turn.")
-    if row.outcome == BulkRow.Outcome.FAILED:
+    if row.reason.get("code") == "error":
         return _("A defect of the hub (%(name)s). It is logged; try again, or tell your operator.") % {
             "name": row.reason.get("text", "")
         }

@@ -150,25 +150,34 @@ def _do_next(run: BulkRun) -> bool:
         # A cancelled run gives out no more rows.
         waiting = BulkRow.objects.filter(run=run.pk, outcome=Outcome.WAITING, run__state=State.RUNNING)
         skip = connection.features.has_select_for_update_skip_locked
-        row = waiting.select_for_update(of=("self",) if skip else (), skip_locked=skip).order_by("pk").first()
+        locked = waiting.select_for_update(of=("self",) if skip else (), skip_locked=skip)
+        row = locked.select_related("run").order_by("pk").first()
         if row is None:
             return False
-        row.outcome, row.reason, row.undo = _outcome(run, row.order_id, at)
+        row.outcome, row.reason, row.undo = _outcome(row, run.made_by, at)
         row.done_at = at
         row.save(update_fields=["outcome", "reason", "undo", "done_at"])
     return True
 
 
-def _outcome(run: BulkRun, order_id: int, at: datetime) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    action = ACTIONS[run.action]
+def _outcome(row: BulkRow, actor: User, at: datetime) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Do the action on the row's order, or take it back if the run is being undone."""
+    # As read with the row: a worker may have held the run since before somebody undid it.
+    run, action = row.run, ACTIONS[row.run.action]
+    is_back = run.undone_at is not None and action.undo is not None
     try:
         with transaction.atomic():
-            return Outcome.DONE, {}, action.run(order_id, run.values, run.made_by, at)
+            if action.undo is None or not is_back:
+                return Outcome.DONE, {}, action.run(row.order_id, run.values, actor, at)
+            action.undo(row.order_id, row.undo, actor, at)
+            return Outcome.UNDONE, {}, row.undo
     except Refused as refusal:
-        return Outcome.SKIPPED, {"code": refusal.code, "text": str(refusal)[:300]}, {}
+        reason = {"code": refusal.code, "text": str(refusal)[:300]}
+        return Outcome.DONE if is_back else Outcome.SKIPPED, reason, row.undo
     except Exception as error:
-        logger.exception("%s failed on order %s", run, order_id)
-        return Outcome.FAILED, {"code": "error", "text": type(error).__name__}, {}
+        logger.exception("%s failed on order %s", run, row.order_id)
+        reason = {"code": "error", "text": type(error).__name__}
+        return Outcome.DONE if is_back else Outcome.FAILED, reason, row.undo
 
 
 def _finish(run: BulkRun) -> bool:
@@ -203,15 +212,17 @@ def sweep() -> None:
 
 
 def cancel(run: BulkRun, *, actor: User, at: datetime) -> int:
-    """Leave the rest undone; what is done stays. Returns how many were left."""
+    """Leave the rest as it is; what is done stays. Returns how many were left."""
     with transaction.atomic():
         changed = BulkRun.objects.filter(pk=run.pk, state__in=UNFINISHED).update(
             state=State.CANCELLED, finished_at=at
         )
         if not changed:
             raise BulkRefused("finished", _("The run is finished already. Reload the page."))
+        run.refresh_from_db(fields=["undone_at"])
         left = BulkRow.objects.filter(run=run.pk, outcome=Outcome.WAITING)
-        n = left.update(outcome=Outcome.SKIPPED, reason={"code": "cancelled"}, done_at=at)
+        as_it_is = Outcome.DONE if run.undone_at else Outcome.SKIPPED
+        n = left.update(outcome=as_it_is, reason={"code": "cancelled"}, done_at=at)
         audit.record("bulk.cancelled", run, after={"left": n})
     return n
 
@@ -219,7 +230,7 @@ def cancel(run: BulkRun, *, actor: User, at: datetime) -> int:
 def retry(run: BulkRun, *, actor: User, at: datetime) -> int:
     """Try the failed rows once more. Returns how many. Raises BulkRefused."""
     with transaction.atomic():
-        failed = BulkRow.objects.filter(run=run.pk, outcome=Outcome.FAILED)
+        failed = BulkRow.objects.filter(run=run.pk, outcome=Outcome.FAILED, run__undone_at=None)
         n = failed.update(outcome=Outcome.WAITING, reason={}, done_at=None)
         if not n:
             raise BulkRefused("none_failed", _("No order of this run has failed."))
@@ -230,44 +241,31 @@ def retry(run: BulkRun, *, actor: User, at: datetime) -> int:
 
 
 def undo(run: BulkRun, *, actor: User, at: datetime) -> int:
-    """Take back what a run did, order by order; returns how many. Raises BulkRefused."""
+    """Take back what a run did, order by order, as it was done: at once for one page, by the worker for more.
+
+    Returns how many orders there are to put back. Raises BulkRefused.
+    """
     until = undo_until(run)
     if until is None or at > until:
-        minutes = int(settings.UNDO_WINDOW.total_seconds() // 60)
-        raise BulkRefused(
-            "too_late",
-            _("This can be undone within %(minutes)s minutes, once. Use the orders' own pages now.")
-            % {"minutes": minutes},
-        )
-    way_back, n = ACTIONS[run.action].undo, 0
-    assert way_back is not None  # noqa: S101 - undo_until has looked
-    for pk in list(_done(run).values_list("pk", flat=True)):
-        n += _undo_one(pk, way_back, actor, at)
+        raise _too_late()
     with transaction.atomic():
-        BulkRun.objects.filter(pk=run.pk).update(undone_at=at)
+        finished = BulkRun.objects.filter(pk=run.pk, undone_at=None).exclude(state__in=UNFINISHED)
+        if not finished.update(undone_at=at, state=State.RUNNING):
+            raise _too_late()
+        done = BulkRow.objects.filter(run=run.pk, outcome=Outcome.DONE)
+        n = done.update(outcome=Outcome.WAITING, done_at=None)
         audit.record("bulk.undone", run, after={"orders": n})
+    if n > AT_ONCE:
+        hint("bulk")
+    else:
+        work_off(run)
     return n
 
 
-def _done(run: BulkRun) -> Any:
-    return BulkRow.objects.filter(run=run.pk, outcome=Outcome.DONE).order_by("pk")
-
-
-def _undo_one(pk: int, way_back: Any, actor: User, at: datetime) -> int:
-    with transaction.atomic():
-        row = BulkRow.objects.select_for_update().filter(pk=pk, outcome=Outcome.DONE).first()
-        if row is None:
-            return 0
-        try:
-            with transaction.atomic():
-                way_back(row.order_id, row.undo, actor, at)
-        except Refused as refusal:
-            row.reason = {"code": f"kept_{refusal.code}", "text": str(refusal)[:300]}
-            row.save(update_fields=["reason"])
-            return 0
-        row.outcome = Outcome.UNDONE
-        row.save(update_fields=["outcome"])
-    return 1
+def _too_late() -> BulkRefused:
+    minutes = int(settings.UNDO_WINDOW.total_seconds() // 60)
+    words = _("This can be undone within %(minutes)s minutes, once. Use the orders' own pages now.")
+    return BulkRefused("too_late", words % {"minutes": minutes})
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ def test_undoing_a_handing_over_leaves_alone_what_was_handed_on_since(clock):
     bulk_runs.undo(run, actor=actor, at=MONDAY)
 
     assert outcomes(run) == ["undone", "done"]
-    assert "somebody else" in BulkRow.objects.get(run=run, order=handed_on).reason["text"]
+    assert BulkRow.objects.get(run=run, order=handed_on).reason["code"].endswith("handed_on")
     assert list(Order.objects.order_by("pk").values_list("assignee", flat=True)) == [None, second.pk]
     assert set(handed_on.todos.values_list("person", flat=True)) == {second.pk}
 
@@ -222,6 +222,45 @@ def test_more_than_a_page_waits_for_the_worker_and_the_number_is_typed(clock, cl
     run.refresh_from_db()
     assert (run.state, set(outcomes(run))) == ("done", {"done"})
     assert Order.objects.filter(is_rush=True).count() == 51
+
+
+@pytest.mark.django_db
+def test_more_than_a_page_is_undone_by_the_worker_and_shows_how_far_it_is(clock, client):
+    shop, actor = make_shop(), make_staff("ops_manager")
+    for _n in range(51):
+        make_order(shop=shop)
+    run = bulk_runs.begin(ACTIONS["rush"], Order.objects.all(), {}, actor=actor, at=MONDAY)
+    bulk_runs.work()
+    log_in(client, actor)
+
+    client.post(f"{BULK}{run.pk}/", {"do": "undo"})
+
+    assert Order.objects.filter(is_rush=True).count() == 51
+    progress = client.get(f"{BULK}{run.pk}/", headers={"accept": "application/json"}).json()
+    assert progress == {"n": 0, "total": 51, "state": "running"}
+    bulk_runs.work()
+    assert set(outcomes(run)) == {"undone"}
+    assert not Order.objects.filter(is_rush=True).exists()
+    assert BulkRun.objects.get(pk=run.pk).state == "done"
+
+
+@pytest.mark.django_db
+def test_an_undoing_that_is_stopped_leaves_the_rest_done_and_is_not_begun_again(clock):
+    actor, orders = make_staff("ops_manager"), [make_order() for _n in range(51)]
+    run = bulk_runs.begin(ACTIONS["rush"], Order.objects.all(), {}, actor=actor, at=MONDAY)
+    bulk_runs.work()
+    run.refresh_from_db()
+    bulk_runs.undo(run, actor=actor, at=MONDAY)
+    run.refresh_from_db()
+    bulk_runs.work_off(run, within=timedelta(seconds=-1))
+
+    assert bulk_runs.cancel(run, actor=actor, at=MONDAY) == 50
+    for again in (bulk_runs.undo, bulk_runs.retry):
+        with pytest.raises(BulkRefused):
+            again(run, actor=actor, at=MONDAY)
+
+    assert outcomes(run) == ["undone"] + ["done"] * 50
+    assert Order.objects.filter(is_rush=True).count() == 50 < len(orders)
 
 
 @pytest.mark.django_db
