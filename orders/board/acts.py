@@ -32,6 +32,7 @@ from orders import audit
 from orders.board import bulk_runs, kanban
 from orders.board import views as saved
 from orders.board.bulk_actions import ACTIONS, Action, BulkRefused, offered, plain, undo_until
+from orders.board.counting import newest_floor
 from orders.board.export import as_csv, as_xlsx, orders_in_turn
 from orders.board.filters import Looking
 from orders.board.pages import MAY_EXPORT, TEXTS, is_fragment, person, visible_order
@@ -198,7 +199,9 @@ def _ids(given: QueryDict) -> list[int]:
 def _chosen(given: QueryDict, query: BoardQuery, looking: Looking) -> Any:
     """The orders that the form names, as far as this person may see them; None if it names none."""
     if given.get("all") == "1":
-        return query.orders(looking)
+        orders = query.orders(looking)
+        # Of closed orders no more are read than the list itself looks back over.
+        return orders.filter(pk__gt=newest_floor()) if query.is_closed else orders
     ids = _ids(given)
     return Order.objects.visible_to(looking.user).filter(pk__in=ids) if ids else None
 

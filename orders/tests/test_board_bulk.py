@@ -225,6 +225,20 @@ def test_more_than_a_page_waits_for_the_worker_and_the_number_is_typed(clock, cl
 
 
 @pytest.mark.django_db
+def test_all_closed_orders_are_those_that_the_list_looks_back_over(clock, client):
+    shop = make_shop()
+    old, new = (put(make_order(shop=shop, id=pk), is_open=False, stage="completed") for pk in (7, 60_001))
+    log_in(client, make_staff("ops_manager"))
+
+    client.post(BULK, {"action": "note", "all": "1", "list": "state=closed", "text": "once"})
+
+    assert list(BulkRow.objects.values_list("order", flat=True)) == [new.pk]
+    assert old.pk not in OrderFact.objects.filter(kind="note.added").values_list(
+        "reference__links__order", flat=True
+    )
+
+
+@pytest.mark.django_db
 def test_more_than_a_page_is_undone_by_the_worker_and_shows_how_far_it_is(clock, client):
     shop, actor = make_shop(), make_staff("ops_manager")
     for _n in range(51):
