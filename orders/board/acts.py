@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -44,7 +44,8 @@ from orders.stages import Step
 
 MOST_PICKED = 200
 ROWS_SHOWN = 100
-FILES = {
+Writer = Callable[[Iterable[Order]], Iterator[bytes]]
+FILES: dict[str, tuple[Writer, str]] = {
     "csv": (as_csv, "text/csv; charset=utf-8"),
     "xlsx": (as_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import chain, islice
+from typing import IO, Any
 from xml.sax.saxutils import escape
 
 from django.utils.timezone import localtime
@@ -20,6 +22,9 @@ from orders.models import Order
 from orders.stages import STAGE_ROWS, Stage
 
 CHUNK = 1_000
+# Excel opens no sheet with more than 1,048,576 rows, and a part of a plain zip file ends at two gigabytes: what is
+# beyond goes on in the next sheet.
+ROWS_A_SHEET = 500_000
 BOM = "\ufeff"
 # What makes a spreadsheet run a cell instead of showing it.
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -97,34 +102,44 @@ def _emptied(buffer: io.StringIO) -> str:
     return text
 
 
-_PARTS = {
-    "[Content_Types].xml": (
-        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        '<Default Extension="xml" ContentType="application/xml"/>'
-        '<Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument'
-        '.spreadsheetml.sheet.main+xml"/>'
-        '<Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument'
-        '.spreadsheetml.worksheet+xml"/></Types>'
-    ),
-    "_rels/.rels": (
-        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-        '<Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships'
-        '/officeDocument" Target="xl/workbook.xml"/></Relationships>'
-    ),
-    "xl/workbook.xml": (
-        '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" '
-        'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">'
-        '<sheets><sheet name="orders" sheetId="1" r:id="rId1"/></sheets></workbook>'
-    ),
-    "xl/_rels/workbook.xml.rels": (
-        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-        '<Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships'
-        '/worksheet" Target="worksheets/sheet1.xml"/></Relationships>'
-    ),
-}
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_SHEETS = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+
+
+def _parts(n_sheets: int) -> dict[str, str]:
+    """What a book consists of besides its sheets."""
+    numbers = range(1, n_sheets + 1)
+    sheets = "".join(f'<sheet name="orders {n}" sheetId="{n}" r:id="rId{n}"/>' for n in numbers)
+    places = "".join(
+        f'<Relationship Id="rId{n}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+        for n in numbers
+    )
+    kinds = "".join(
+        f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_SHEETS}.worksheet+xml"/>'
+        for n in numbers
+    )
+    return {
+        "[Content_Types].xml": (
+            f'<Types xmlns="{_PACKAGE}/content-types">'
+            f'<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            f'<Default Extension="xml" ContentType="application/xml"/>'
+            f'<Override PartName="/xl/workbook.xml" ContentType="{_SHEETS}.sheet.main+xml"/>{kinds}</Types>'
+        ),
+        "_rels/.rels": (
+            f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
+            f'Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
+        ),
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{sheets}</sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">{places}</Relationships>',
+    }
+
+
 _DECLARED = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+_SHEET = f'<worksheet xmlns="{_MAIN}"><sheetData>'
+# Signs that XML has no place for would make the whole book unreadable.
+_NO_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Pipe(io.RawIOBase):
@@ -146,21 +161,32 @@ class _Pipe(io.RawIOBase):
         return found
 
 
-def as_xlsx(orders: Iterable[Order]) -> Iterator[bytes]:
-    """A workbook with one sheet, written as it is read. Every cell is text, so nothing in it can run."""
-    pipe = _Pipe()
+def as_xlsx(orders: Iterable[Order], *, rows_a_sheet: int = ROWS_A_SHEET) -> Iterator[bytes]:
+    """A workbook, written as it is read. Every cell is text, so nothing in it can run."""
+    pipe, left, n_sheets = _Pipe(), iter(orders), 0
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as book:
-        for name, content in _PARTS.items():
-            book.writestr(name, _DECLARED + content)
-        yield pipe.taken()
-        with book.open("xl/worksheets/sheet1.xml", "w") as sheet:
-            sheet.write((_DECLARED + _SHEET + _row(headings())).encode())
-            for number, order in enumerate(orders, 1):
-                sheet.write(_row(line_of(order)).encode())
-                if number % CHUNK == 0:
+        first = next(left, None)
+        while first is not None or not n_sheets:
+            n_sheets += 1
+            rows = chain([first] if first else [], islice(left, rows_a_sheet - 1))
+            with book.open(f"xl/worksheets/sheet{n_sheets}.xml", "w") as sheet:
+                for _chunk in _write_sheet(sheet, rows):
                     yield pipe.taken()
-            sheet.write(b"</sheetData></worksheet>")
+            first = next(left, None)
+        for name, content in _parts(n_sheets).items():
+            book.writestr(name, _DECLARED + content)
     yield pipe.taken()
+
+
+def _write_sheet(sheet: IO[bytes], orders: Iterable[Order]) -> Iterator[None]:
+    """Stops after each CHUNK of rows, so that they can be sent."""
+    sheet.write((_DECLARED + _SHEET + _row(headings())).encode())
+    for number, order in enumerate(orders, 1):
+        sheet.write(_row(line_of(order)).encode())
+        if number % CHUNK == 0:
+            yield
+    sheet.write(b"</sheetData></worksheet>")
+    yield
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -168,6 +194,6 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    # Signs that XML has no place for would make the whole book unreadable.
-    clean = "".join(sign for sign in text if sign in "\t\n" or ord(sign) >= 32)
-    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(harmless(clean))}</t></is></c>'
+    return (
+        f'<c t="inlineStr"><is><t xml:space="preserve">{escape(harmless(_NO_XML.sub("", text)))}</t></is></c>'
+    )

@@ -9,6 +9,9 @@ import openpyxl
 import pytest
 import time_machine
 
+from orders.board.columns import shown
+from orders.board.export import CHUNK, as_csv, as_xlsx, orders_in_turn
+from orders.board.ordering import DEFAULT_SORT
 from orders.desk import SavedView, StaffPreference
 from orders.models import AuditEntry, Contact, Order
 from orders.tests.factories import MONDAY, after, make_customer, make_order, make_shop
@@ -155,7 +158,7 @@ def test_a_csv_has_the_mark_for_excel_and_no_cell_that_runs(client):
 
 def test_an_excel_file_opens_and_has_every_order_in_the_lists_sequence(client):
     shop = make_shop()
-    orders = [put(make_order(shop=shop), promised_at=after(9 - n), remark="<&>\x0b") for n in range(5)]
+    orders = [put(make_order(shop=shop), promised_at=after(9 - n), region="<&>\x0b\uffff") for n in range(5)]
     log_in(client, make_staff("ops_manager"))
 
     _answer, content = exported(client, "xlsx")
@@ -163,7 +166,61 @@ def test_an_excel_file_opens_and_has_every_order_in_the_lists_sequence(client):
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
     rows = list(book.active.iter_rows(values_only=True))
     assert [row[0] for row in rows[1:]] == [order.number for order in reversed(orders)]
+    assert {row[15] for row in rows[1:]} == {"<&>"}
     assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+
+
+def test_a_book_goes_on_in_another_sheet_where_one_is_full():
+    orders = [make_order(shop=make_shop()) for _n in range(5)]
+
+    content = b"".join(as_xlsx(iter(orders), rows_a_sheet=2))
+
+    book = openpyxl.load_workbook(io.BytesIO(content))
+    sheets = [[row[0] for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets]
+    numbers = [order.number for order in orders]
+    assert [sheet[1:] for sheet in sheets] == [numbers[:2], numbers[2:4], numbers[4:]]
+    assert len({sheet[0] for sheet in sheets}) == 1
+
+
+def test_a_book_without_an_order_has_its_headings():
+    book = openpyxl.load_workbook(io.BytesIO(b"".join(as_xlsx(iter([])))))
+
+    assert [len(list(sheet.iter_rows())) for sheet in book.worksheets] == [1]
+
+
+@pytest.mark.parametrize("write", [as_csv, as_xlsx])
+def test_a_file_is_sent_in_batches_and_no_more_orders_are_read_than_one_batch(write):
+    order, read = shown(Order.objects.filter(pk=make_order().pk)).get(), []
+
+    def orders():
+        for n in range(5_500):
+            read.append(n)
+            yield order
+
+    ahead, before = [], 0
+    for _part in write(orders()):
+        ahead.append(len(read) - before)
+        before = len(read)
+
+    assert len(read) == 5_500
+    assert len(ahead) >= 6
+    assert max(ahead) <= CHUNK + 1
+
+
+def test_the_orders_of_a_long_export_are_read_a_batch_at_a_time(django_assert_num_queries):
+    template = make_order()
+    values = {name: getattr(template, name) for name in ("created_at", "stage_since", "stage", "shop")}
+    Order.objects.bulk_create(Order(number=f"N{n}", external_id=f"N{n}", **values) for n in range(2 * CHUNK))
+    orders = orders_in_turn(Order.objects.all(), DEFAULT_SORT)
+
+    with django_assert_num_queries(2):
+        first = [next(orders) for _n in range(CHUNK)]
+    with django_assert_num_queries(2):
+        second = [next(orders) for _n in range(CHUNK)]
+    rest = list(orders)
+
+    seen = {order.pk for order in [*first, *second, *rest]}
+    assert (len(rest), len(seen)) == (1, 2 * CHUNK + 1)
 
 
 def test_an_export_holds_what_its_reader_may_see_and_nobody_in_clear(client):
