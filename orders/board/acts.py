@@ -35,7 +35,7 @@ from orders.board.bulk_actions import ACTIONS, Action, BulkRefused, offered, pla
 from orders.board.counting import newest_floor
 from orders.board.export import as_csv, as_xlsx, orders_in_turn
 from orders.board.filters import Looking
-from orders.board.pages import MAY_EXPORT, TEXTS, is_fragment, person, visible_order
+from orders.board.pages import MAY_EXPORT, TEXTS, desk_of, is_fragment, person, visible_order
 from orders.board.query import BoardQuery, read
 from orders.byhand import Refused
 from orders.desk import BulkRow, BulkRun
@@ -329,10 +329,8 @@ def export(request: HttpRequest, site: AdminSite) -> HttpResponseBase:
     if request.method != "POST":
         return _only_post()
     person(request)
-    form, query = (
-        request.POST.get("format", ""),
-        saved.Desk.of(user, getattr(request, "preference", None)).query(request.GET),
-    )
+    form = request.POST.get("format", "")
+    query = desk_of(request, user).query(request.GET)
     if form not in FILES:
         messages.error(request, _("Choose CSV or Excel. Nothing was exported."))
         return _see(query.url())

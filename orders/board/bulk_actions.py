@@ -21,6 +21,7 @@ from orders.access import ROLES
 from orders.board.written import write_case
 from orders.byhand import Refused, Saying, check_allowed, opened_for, retractions, say
 from orders.models import Order, OrderFact, OrderHold, Todo
+from orders.order_actions import DateForm, HoldForm, NoteForm
 from orders.stages import Step
 from orders.transitions import Cause, settle
 
@@ -86,30 +87,8 @@ class AssignForm(forms.Form):
         role.choices = [("", _("as it is")), *((row.code, row.label) for row in ROLES.values())]
 
 
-class NoteForm(forms.Form):
-    text = forms.CharField(
-        label=gettext_lazy("Note"),
-        max_length=notes.MAX_LENGTH,
-        widget=forms.Textarea(attrs={"rows": 3}),
-    )
-
-
-class HoldForm(forms.Form):
-    name = forms.CharField(label=gettext_lazy("Name of the hold"), max_length=60)
-    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=300)
-    until = forms.DateTimeField(
-        label=gettext_lazy("Until"),
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-    )
-
-
 class ReasonForm(forms.Form):
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=300)
-
-
-class DateForm(forms.Form):
-    date = forms.DateField(label=gettext_lazy("Date"), widget=forms.DateInput(attrs={"type": "date"}))
 
 
 class NothingForm(forms.Form):

@@ -17,6 +17,7 @@ from orders.board.ordering import DEFAULT_SORT
 from orders.board.query import BoardQuery
 from orders.byhand import who_may
 from orders.models import Order
+from orders.order_actions import ACTIONS
 from orders.stages import STAGE_ROWS, Stage, Step
 from orders.steps import MAY
 
@@ -117,6 +118,4 @@ def _waits(order: Order) -> str:
 
 def action_of(order: Order) -> Any:
     """The step in the card's lane, as the order's page offers it."""
-    from orders.order_actions import ACTIONS
-
     return ACTIONS[order.next_step]

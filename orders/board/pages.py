@@ -93,13 +93,18 @@ def person(request: HttpRequest, permission: str = MAY_SEE) -> User:
     return user
 
 
+def desk_of(request: HttpRequest, user: User | AnonymousUser) -> Desk:
+    """Their views, with the preference that the middleware has read."""
+    return Desk.of(user, getattr(request, "preference", None))
+
+
 def board(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The board as its address names it, or what a search found."""
     looking = Looking(person(request), now())
     term = request.GET.get("q", "").strip()
     if term:
         return _searched(request, site, term, looking)
-    desk = Desk.of(looking.user, getattr(request, "preference", None))
+    desk = desk_of(request, looking.user)
     query = desk.query(request.GET)
     house = {code: view.query for code, view in desk.views.items() if view.row is None}
     numbers = counting.numbers(query, looking, house, with_steps=query.is_kanban)
@@ -254,7 +259,7 @@ def _searched(request: HttpRequest, site: AdminSite, term: str, looking: Looking
     found = (find_substring if is_second_step else find)(term, looking.user)
     if found.is_unique and not is_second_step:
         return HttpResponseRedirect(reverse("admin:orders_order_change", args=[found.ids[0]]))
-    desk, query = Desk.of(looking.user, getattr(request, "preference", None)), read(request.GET)
+    desk, query = desk_of(request, looking.user), read(request.GET)
     orders = shown(Order.objects.visible_to(looking.user).filter(pk__in=found.ids)).order_by("-pk")
     context = {
         **_frame(query, desk, looking),
@@ -272,7 +277,7 @@ def rows(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The rows of these orders as they are now, for patching; gone: those that the list does not have any more."""
     looking = Looking(person(request), now())
     ids = _ids(request.GET.get("ids", ""))
-    query = Desk.of(looking.user, getattr(request, "preference", None)).query(request.GET)
+    query = desk_of(request, looking.user).query(request.GET)
     found = rows_of(shown(query.orders(looking).filter(pk__in=ids)), looking.at, query.sort)
     template = get_template("orders/board/row.html")
     frame = {"columns": [_heading(query, name) for name in query.shown], "encoded": query.encoded()}
@@ -288,7 +293,7 @@ def _ids(text: str) -> list[int]:
 def filters(request: HttpRequest, site: AdminSite) -> HttpResponse:
     """The form of all filters, columns and limits; it asks for the board's address."""
     user = person(request)
-    query = Desk.of(user, getattr(request, "preference", None)).query(request.GET)
+    query = desk_of(request, user).query(request.GET)
     context = {
         **site.each_context(request),
         "title": _("Filters and columns"),
