@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -31,7 +32,17 @@ from django.utils.translation import ngettext
 from orders import audit
 from orders.board import bulk_runs, kanban
 from orders.board import views as saved
-from orders.board.bulk_actions import ACTIONS, Action, BulkRefused, offered, plain, undo_until
+from orders.board.bulk_actions import (
+    ACTIONS,
+    MOST_ON_A_PHONE,
+    MOST_STEPS_ALONE,
+    Action,
+    BulkRefused,
+    offered,
+    plain,
+    undo_until,
+)
+from orders.board.columns import rows_of
 from orders.board.counting import newest_floor
 from orders.board.export import as_csv, as_xlsx, orders_in_turn
 from orders.board.filters import Looking
@@ -166,9 +177,13 @@ def bulk(request: HttpRequest, site: AdminSite) -> HttpResponse:
         messages.error(request, _("Select at least one order first. Nothing was done."))
         return _see(query.url())
     preview = bulk_runs.preview(action, orders)
-    form, refusal = action.form(request.POST or None), ""
-    if request.method == "POST" and form.is_valid():
-        refusal = _miscounted(given, preview)
+    is_careful = bool(action.step) and 1 < preview.n_done <= MOST_STEPS_ALONE
+    riskiest = bulk_runs.riskiest(action, orders) if is_careful else []
+    must_count = is_careful or preview.n_done > bulk_runs.AT_ONCE
+    form, refusal = action.form(request.POST or None), _too_many_for_a_phone(request, preview)
+    is_refused_here = bool(refusal)
+    if request.method == "POST" and form.is_valid() and not refusal:
+        refusal = (_miscounted(given, preview) if must_count else "") or _not_looked_at(given, riskiest)
         try:
             if not refusal:
                 return _begun(request, action, orders, plain(form.cleaned_data), user, given.get("list", ""))
@@ -185,11 +200,45 @@ def bulk(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "ids": _ids(given),
         "list": given.get("list", ""),
         "at_once": bulk_runs.AT_ONCE,
-        "must_count": preview.n_done > bulk_runs.AT_ONCE,
+        "is_refused_here": is_refused_here,
+        "must_count": must_count,
+        "typed": given.get("typed", ""),
+        "riskiest": _to_look_at(given, riskiest, at, is_missed=bool(refusal)),
         "submit_label": f"{action.label} ({preview.n_done})",
         "back_url": query.url(),
     }
-    return TemplateResponse(request, "orders/board/bulk.html", context, status=409 if refusal else 200)
+    status = 409 if refusal and request.method == "POST" else 200
+    return TemplateResponse(request, "orders/board/bulk.html", context, status=status)
+
+
+def _too_many_for_a_phone(request: HttpRequest, preview: bulk_runs.Preview) -> str:
+    # The sign by which browsers on phones tell what they run on, and those on desks do not.
+    if "Mobi" not in request.headers.get("User-Agent", "") or preview.n_done <= MOST_ON_A_PHONE:
+        return ""
+    return _(
+        "On a phone at most %(most)s orders are changed at once, and these are %(n)s. Select fewer, or go on at a "
+        "desk. Nothing was done."
+    ) % {"most": MOST_ON_A_PHONE, "n": preview.n_done}
+
+
+def _not_looked_at(given: QueryDict, riskiest: list[Order]) -> str:
+    looked_at = given.getlist("looked")
+    missed = [order.number for order in riskiest if str(order.pk) not in looked_at]
+    if not missed:
+        return ""
+    return _("Look at these orders first: %(numbers)s. Nothing was done.") % {"numbers": ", ".join(missed)}
+
+
+def _to_look_at(
+    given: QueryDict, riskiest: list[Order], at: datetime, *, is_missed: bool
+) -> list[dict[str, Any]]:
+    """After a refusal those that nobody has looked at stand open."""
+    looked_at = given.getlist("looked")
+    return [
+        {"row": row, "is_done": is_done, "is_open": is_missed and not is_done}
+        for row in rows_of(riskiest, at)
+        for is_done in [str(row.order.pk) in looked_at]
+    ]
 
 
 def _ids(given: QueryDict) -> list[int]:
@@ -208,9 +257,9 @@ def _chosen(given: QueryDict, query: BoardQuery, looking: Looking) -> Any:
 
 
 def _miscounted(given: QueryDict, preview: bulk_runs.Preview) -> str:
-    """Above one page the number is typed: it shows that somebody has read it."""
+    """For a step, and above one page, the number is typed: it shows that somebody has read it."""
     typed = given.get("typed", "").replace(",", "").strip()
-    if preview.n_done <= bulk_runs.AT_ONCE or typed == str(preview.n_done):
+    if typed == str(preview.n_done):
         return ""
     return _("You typed “%(typed)s”; there are %(n)s orders now. Nothing was done.") % {
         "typed": typed[:20],
@@ -286,7 +335,9 @@ def _run_context(
         "run": found,
         "progress": progress,
         "is_working": is_working,
-        "may_retry": not is_working and found.undone_at is None and progress.counts.get(BulkRow.Outcome.FAILED, 0) > 0,
+        "may_retry": not is_working
+        and found.undone_at is None
+        and progress.counts.get(BulkRow.Outcome.FAILED, 0) > 0,
         "may_undo": until is not None and at <= until and progress.counts.get(BulkRow.Outcome.DONE, 0) > 0,
         "undo_until": until,
         "outcomes": [

@@ -32,6 +32,10 @@ MAY_RUSH = "orders.report_fact"
 # A step is a promise to the outside: not more of one kind in an hour, and above the lower number two people decide.
 MOST_STEPS_AN_HOUR = 50
 MOST_STEPS_ALONE = 20
+# A step for several orders is confirmed after a look at those of them that are most likely to be the wrong ones.
+RISKIEST = 5
+# On a small screen nobody has an overview of more.
+MOST_ON_A_PHONE = 10
 
 
 class BulkRefused(Refused):

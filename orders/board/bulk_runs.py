@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Case, Count, Q, When
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django_stubs_ext import StrOrPromise
@@ -20,10 +20,14 @@ from orders.board.bulk_actions import (
     ACTIONS,
     MOST_STEPS_ALONE,
     MOST_STEPS_AN_HOUR,
+    RISKIEST,
     Action,
     BulkRefused,
     undo_until,
 )
+from orders.board.columns import shown
+from orders.board.filters import is_exception
+from orders.board.ordering import DEFAULT_SORT
 from orders.bulk import add_rows
 from orders.byhand import Refused, check_allowed
 from orders.desk import BulkRow, BulkRun
@@ -66,6 +70,19 @@ def preview(action: Action, orders: Any) -> Preview:
     return Preview(found["n_orders"], skipped)
 
 
+def riskiest(action: Action, orders: Any) -> list[Any]:
+    """Of the orders that a step would be taken for, those to look at first: marked ones, then what ends soonest."""
+    is_marked = Case(When(is_exception() | ~Q(promise_risk=""), then=0), default=1)
+    ends = [key.expression for key in DEFAULT_SORT.keys]
+    return list(shown(_wanted(action, orders)).order_by(is_marked, *ends)[:RISKIEST])
+
+
+def _wanted(action: Action, orders: Any) -> Any:
+    for skip in action.skips:
+        orders = orders.exclude(skip.which)
+    return orders
+
+
 def begin(
     action: Action, orders: Any, values: dict[str, Any], *, actor: User, query: str = "", at: datetime
 ) -> BulkRun:
@@ -74,11 +91,8 @@ def begin(
     Raises BulkRefused or NotAllowed.
     """
     check_allowed(actor, action.permission)
-    wanted = orders
-    for skip in action.skips:
-        wanted = wanted.exclude(skip.which)
     with transaction.atomic():
-        ids = list(wanted.order_by("pk").values_list("pk", flat=True)[: MOST + 1])
+        ids = list(_wanted(action, orders).order_by("pk").values_list("pk", flat=True)[: MOST + 1])
         _check_number(action, len(ids), actor, at)
         run = BulkRun.objects.create(
             action=action.code,

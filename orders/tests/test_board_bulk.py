@@ -225,6 +225,79 @@ def test_more_than_a_page_waits_for_the_worker_and_the_number_is_typed(clock, cl
 
 
 @pytest.mark.django_db
+def test_a_phone_changes_ten_orders_at_once_and_a_desk_more(clock, client):
+    shop = make_shop()
+    ids = [make_order(shop=shop).pk for _n in range(11)]
+    log_in(client, make_staff("ops_manager"))
+    phone = {"user-agent": "Mozilla/5.0 (Linux; Android 14) Chrome/130.0 Mobile Safari/537.36"}
+    given = {"action": "rush", "list": "x=1"}
+
+    looked_at = client.get(BULK, {**given, "ids": ids}, headers=phone)
+    refused = client.post(BULK, {**given, "ids": ids}, headers=phone)
+
+    assert "10" in looked_at.context["refusal"]
+    assert 'name="action"' not in looked_at.content.decode()
+    assert (refused.status_code, BulkRun.objects.count()) == (409, 0)
+    client.post(BULK, {**given, "ids": ids[:10]}, headers=phone)
+    assert Order.objects.filter(is_rush=True).count() == 10
+    client.post(BULK, {"action": "note", "text": "desk", "ids": ids})
+    assert OrderFact.objects.filter(kind="note.added").count() == 11
+
+
+@pytest.mark.django_db
+def test_a_step_for_several_orders_waits_until_the_riskiest_are_looked_at_and_the_number_is_typed(
+    clock, client
+):
+    shop = make_shop()
+    orders = [put(make_order(shop=shop), promised_at=after(10 + n)) for n in range(7)]
+    put(orders[6], case_mark="red")
+    put(orders[5], promise_risk="high")
+    riskiest = [str(orders[n].pk) for n in (5, 6, 0, 1, 2)]
+    log_in(client, make_staff("sales", everything=True))
+    given = {"action": "date", "date": "2026-06-05", "ids": [order.pk for order in orders], "list": "x=1"}
+
+    preview = client.get(BULK, given)
+    assert [str(one["row"].order.pk) for one in preview.context["riskiest"]] == riskiest
+    for more in (
+        {},
+        {"looked": riskiest},
+        {"looked": riskiest, "typed": "6"},
+        {"looked": riskiest[:4], "typed": "7"},
+        {"looked": [order.pk for order in orders[1:]], "typed": "7"},
+    ):
+        assert client.post(BULK, {**given, **more}).status_code == 409
+    assert not BulkRun.objects.exists()
+    assert not OrderFact.objects.filter(kind="date.confirmed").exists()
+
+    assert client.post(BULK, {**given, "looked": riskiest, "typed": "7"}).status_code == 303
+    assert outcomes(BulkRun.objects.get()) == ["done"] * 7
+
+
+@pytest.mark.django_db
+def test_an_order_that_was_looked_at_stays_ticked_and_the_others_stand_open(clock, client):
+    orders = [make_order() for _n in range(2)]
+    log_in(client, make_staff("sales", everything=True))
+    given = {"action": "date", "date": "2026-06-05", "ids": [order.pk for order in orders], "typed": "2"}
+
+    answer = client.post(BULK, {**given, "looked": orders[0].pk})
+
+    shown = {one["row"].order.pk: (one["is_done"], one["is_open"]) for one in answer.context["riskiest"]}
+    assert shown == {orders[0].pk: (True, False), orders[1].pk: (False, True)}
+    assert orders[1].number in answer.context["refusal"]
+    assert orders[0].number not in answer.context["refusal"]
+
+
+@pytest.mark.django_db
+def test_a_step_for_one_order_asks_for_no_number(clock, client):
+    order = make_order()
+    log_in(client, make_staff("sales", everything=True))
+
+    client.post(BULK, {"action": "date", "date": "2026-06-05", "ids": [order.pk]})
+
+    assert Order.objects.get(pk=order.pk).next_step == "stock"
+
+
+@pytest.mark.django_db
 def test_all_closed_orders_are_those_that_the_list_looks_back_over(clock, client):
     shop = make_shop()
     old, new = (put(make_order(shop=shop, id=pk), is_open=False, stage="completed") for pk in (7, 60_001))
