@@ -62,7 +62,7 @@ TEXTS = {
 
 
 def urls(site: AdminSite) -> list[URLPattern]:
-    from orders.board import acts
+    from orders.board import acts, bulk_pages
 
     def page(address: str, view: Any, name: str) -> URLPattern:
         return path(
@@ -76,8 +76,8 @@ def urls(site: AdminSite) -> list[URLPattern]:
         page("board/peek/<int:order_id>/", peek, "board_peek"),
         page("board/views/", acts.views, "board_views"),
         page("board/move/<int:order_id>/<slug:to>/", acts.move, "board_move"),
-        page("board/bulk/", acts.bulk, "board_bulk"),
-        page("board/bulk/<int:run_id>/", acts.run, "board_run"),
+        page("board/bulk/", bulk_pages.bulk, "board_bulk"),
+        page("board/bulk/<int:run_id>/", bulk_pages.run, "board_run"),
         page("board/export/", acts.export, "board_export"),
     ]
 
