@@ -32,7 +32,7 @@ from orders.board.bulk_actions import (
 from orders.board.columns import rows_of
 from orders.board.counting import newest_floor
 from orders.board.filters import Looking
-from orders.board.pages import TEXTS, person
+from orders.board.pages import TEXTS, person, state_of
 from orders.board.query import BoardQuery
 from orders.byhand import Refused
 from orders.desk import BulkRow, BulkRun
@@ -242,6 +242,8 @@ def _run_context(
         ],
         "more_url": f"?after={more}" if more else "",
         "back_url": query_of(found.query).url(),
+        "first_title": _("No order was chosen."),
+        **state_of(request, request.path),
     }
 
 

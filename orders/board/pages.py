@@ -139,17 +139,27 @@ def _found(
 
 
 def _rendered(request: HttpRequest, site: AdminSite, context: dict[str, Any]) -> HttpResponse:
-    state = forced(request)
     whole = {
         **site.each_context(request),
         "title": _("Order board"),
         "texts": {key: str(text) for key, text in TEXTS.items()},
         **_first_use(request),
         **context,
-        "state": state,
-        "state_template": f"hub/states/{state}.html",
+        **state_of(request, context["query"].url()),
     }
+    if whole["state"] not in ("", "stale"):
+        whole |= {"rows": [], "lanes": [], "total": counting.Counted(0), "before": "", "after": ""}
     return TemplateResponse(request, "orders/board/board.html", whole)
+
+
+def state_of(request: HttpRequest, retry_url: str) -> dict[str, Any]:
+    """The state that the address asks a list to be shown in, where that is allowed, and what the states say."""
+    return {
+        "state": forced(request),
+        "retry_url": retry_url,
+        "see_permission": _("See: %(records)s") % {"records": Order._meta.verbose_name_plural},
+        "see_roles": [row.label for row in ROLES.values() if MAY_SEE in row.may],
+    }
 
 
 def _first_use(request: HttpRequest) -> dict[str, Any]:

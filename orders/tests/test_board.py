@@ -5,12 +5,15 @@ import random
 import pytest
 import time_machine
 from django.http import QueryDict
+from django.utils.html import escape
 
+from orders.access import ROLES
 from orders.board.counting import numbers, page
 from orders.board.filters import Looking
 from orders.board.ordering import SORTS
 from orders.board.query import read
 from orders.models import Contact, Order, Shop
+from orders.states import STATES
 from orders.tests.factories import MONDAY, after, make_customer, make_order, make_shop, make_warehouse
 from orders.tests.staff import make_staff, staff_client
 
@@ -130,6 +133,32 @@ def test_a_person_without_the_permission_is_told_which_one_and_who_has_it():
     answer = staff_client(everything=True).get(BOARD)
 
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("address", ["?x=1", "?x=1&layout=kanban", "?q=7788&how=substring"])
+def test_every_state_of_the_list_can_be_looked_at_where_that_is_allowed(settings, state, address):
+    order = make_order(external_id="TB-778899")
+    client = staff_client("ops_manager")
+    settings.SHOW_STATES = True
+
+    shown = client.get(f"{BOARD}{address}&_state={state}").content.decode()
+
+    assert f'data-state="{state}"' in shown
+    # What is stale stays readable; in every other state there is nothing to read.
+    assert (order.number in shown) is (state == "stale")
+    settings.SHOW_STATES = False
+    assert f'data-state="{state}"' not in client.get(f"{BOARD}{address}&_state={state}").content.decode()
+
+
+def test_a_board_that_may_not_be_seen_names_the_permission_and_who_has_it(settings):
+    settings.SHOW_STATES = True
+
+    answer = staff_client("ops_manager").get(f"{BOARD}?x=1&_state=no_permission")
+
+    roles = [str(role) for role in answer.context["see_roles"]]
+    assert str(ROLES["ops_manager"].label) in roles
+    assert all(escape(role) in answer.content.decode() for role in roles)
 
 
 FILTERED = {

@@ -13,6 +13,7 @@ from orders.byhand import NotAllowed
 from orders.desk import BulkRow, BulkRun
 from orders.models import AuditEntry, Order, OrderEvent, OrderFact, OrderHold
 from orders.stages import Step
+from orders.states import STATES
 from orders.tests.factories import MONDAY, after, make_order, make_shop
 from orders.tests.processes import at_once
 from orders.tests.staff import log_in, make_staff
@@ -382,6 +383,20 @@ def test_a_run_is_shown_to_whoever_made_it_only(clock, client):
     log_in(client, make_staff("ops_manager"))
 
     assert client.get(f"{BULK}{run.pk}/").status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_of_a_runs_list_can_be_looked_at(clock, client, settings, state):
+    actor, order = make_staff("ops_manager"), make_order()
+    run = begun("rush", [order], actor)
+    log_in(client, actor)
+    settings.SHOW_STATES = True
+
+    shown = client.get(f"{BULK}{run.pk}/?_state={state}").content.decode()
+
+    assert f'data-state="{state}"' in shown
+    assert (order.number in shown) is (state == "stale")
 
 
 def work_off(run_id):
