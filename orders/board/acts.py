@@ -63,23 +63,28 @@ def views(request: HttpRequest, site: AdminSite) -> HttpResponse:
     user = person(request)
     if request.method != "POST":
         return _only_post()
-    given = request.POST
-    query = query_of(given.get("query", ""))
+    query = query_of(request.POST.get("query", ""))
     try:
-        code = _keep(user, given, query)
+        code = _keep(request, user, query)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return see_other(query.url())
     return see_other(f"{reverse('admin:board')}?view={code}" if code else reverse("admin:board"))
 
 
-def _keep(user: User, given: QueryDict, query: BoardQuery) -> str:
+def _keep(request: HttpRequest, user: User, query: BoardQuery) -> str:
     """Does what the form of views says; returns the view to go to."""
+    given = request.POST
     code = given.get("view", "")
     pk = int(code) if code.isdecimal() and len(code) < 19 else 0
     match given.get("do"):
         case "first":
             saved.begin_with(user, code)
+            messages.success(request, _("The board opens with this view from now on."))
+            return code
+        case "default":
+            saved.begin_with(user, "")
+            messages.success(request, _("The board opens with the view of your role again."))
             return code
         case "rename":
             return str(saved.rename(user, pk, given.get("name", "")).pk)

@@ -190,6 +190,8 @@ def _frame(
         "total": numbers.total if numbers else counting.Counted(0),
         "tabs": _tabs(query, desk, numbers),
         "current_view": view.row if view else None,
+        "is_home": desk.home == query.view and bool(desk.home),
+        "has_home": bool(desk.home),
         "columns": [_heading(query, name) for name in query.shown],
         "chips": _chips(query, user),
         "quick": [FILTERS[name] for name in QUICK],

@@ -58,10 +58,11 @@ def house_views() -> dict[str, View]:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The views and preferences of one person."""
+    """The views and preferences of one person. home: the view they set themselves; empty if none."""
 
     views: dict[str, View]
     preference: StaffPreference
+    home: str
     first: str
 
     @classmethod
@@ -71,8 +72,9 @@ class Desk:
         saved = saved_for(user)
         views = house_views() | {str(row.pk): _view(row) for row in saved}
         of_role = next((str(row.pk) for row in saved if row.is_of_role), FIRST)
-        home = str(preference.home_view_id)
-        return cls(views, preference, home if home in views else of_role)
+        # A view that is not shared any more is nobody's home but its owner's.
+        home = str(preference.home_view_id) if str(preference.home_view_id) in views else ""
+        return cls(views, preference, home, home or of_role)
 
     def query(self, given: QueryDict) -> BoardQuery:
         """The list that an address names; one that says nothing gets the person's first view."""

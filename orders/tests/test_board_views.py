@@ -101,6 +101,52 @@ def test_a_role_begins_with_its_view_and_a_person_with_their_own(client):
     assert StaffPreference.objects.get(user=seller).home_view is None
 
 
+def offered(client, address):
+    """Which ways to choose the home view stand on this page."""
+    text = client.get(address).content.decode()
+    return [do for do in ("first", "default") if f'name="do" value="{do}"' in text]
+
+
+def test_a_saved_view_is_set_as_the_home_view_from_its_own_page_and_given_up_there(client):
+    person = make_staff("sales")
+    log_in(client, person)
+    client.post(VIEWS, {"do": "save", "name": "Held", "query": "held=1"})
+    view = SavedView.objects.get()
+    mine = f"{BOARD}?view={view.pk}"
+    assert offered(client, BOARD) == []
+    assert offered(client, mine) == ["first"]
+
+    client.post(VIEWS, {"do": "first", "view": view.pk})
+
+    assert StaffPreference.objects.get(user=person).home_view == view
+    assert client.get(BOARD).context["query"].view == str(view.pk)
+    assert offered(client, mine) == offered(client, f"{BOARD}?view=all") == ["default"]
+
+    client.post(VIEWS, {"do": "default", "view": view.pk})
+
+    assert StaffPreference.objects.get(user=person).home_view is None
+    assert client.get(BOARD).context["query"].view == "todo"
+
+
+def test_a_home_view_that_is_not_shared_any_more_gives_way_to_the_default(client):
+    view = SavedView.objects.create(owner=make_staff("ops_manager"), name="Shared", is_shared=True)
+    log_in(client, make_staff("sales"))
+    client.post(VIEWS, {"do": "first", "view": view.pk})
+    SavedView.objects.update(is_shared=False)
+
+    assert client.get(BOARD).context["query"].view == "todo"
+    assert offered(client, BOARD) == []
+
+
+def test_nobody_begins_with_a_private_view_of_somebody_else(client):
+    view = SavedView.objects.create(owner=make_staff("ops_manager"), name="Private")
+    log_in(client, make_staff("sales"))
+
+    client.post(VIEWS, {"do": "first", "view": view.pk})
+
+    assert not StaffPreference.objects.filter(home_view=view).exists()
+
+
 def test_an_owner_renames_and_deletes_and_the_audit_knows(client):
     log_in(client, make_staff("sales"))
     client.post(VIEWS, {"do": "save", "name": "One", "query": "held=1"})
