@@ -81,6 +81,8 @@ class Row:
     tips: dict[str, str]
     # Where the row stands in the list's sequence: another mark after a change means that it would move.
     mark: str = ""
+    # Steps that are open beside the next one, where the house lets steps run side by side.
+    also_open: tuple[str, ...] = ()
 
     @property
     def customer(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.db.models import FilteredRelation, Q
 from django.utils.translation import gettext as _
 from django_stubs_ext import StrOrPromise
 
@@ -18,7 +19,7 @@ from orders.board.query import BoardQuery
 from orders.byhand import who_may
 from orders.models import Order
 from orders.order_actions import ACTIONS
-from orders.stages import STAGE_ROWS, Stage, Step
+from orders.stages import STAGE_ROWS, Stage, Step, StepState
 from orders.steps import MAY
 
 if TYPE_CHECKING:
@@ -50,18 +51,16 @@ class Lane:
 
 
 def lanes(query: BoardQuery, looking: Looking, numbers: Numbers) -> list[Lane]:
-    """The four lanes over the list's orders. One query."""
-    orders = query.orders(looking)
-    # Each lane's first cards inside a condition of their own: SQLite takes no limits in the parts of a union.
-    parts = [
-        Order.objects.filter(
-            pk__in=DEFAULT_SORT.apply(orders.filter(next_step=step.value)).values("pk")[:CARDS]
-        ).values_list("pk", flat=True)
-        for step in Step
+    """The four lanes over the list's orders. Two queries.
+
+    A card stands in the lane of its order's next step, and names the others that are open beside it.
+    """
+    open_steps = _open_steps(query.orders(looking))
+    found = DEFAULT_SORT.apply(shown(Order.objects.filter(pk__in=open_steps)))
+    rows = [
+        replace(row, also_open=_beside(row.order.next_step, open_steps[row.order.pk]))
+        for row in rows_of(found, looking.at)
     ]
-    ids = list(parts[0].union(*parts[1:], all=True))
-    found = DEFAULT_SORT.apply(shown(Order.objects.filter(pk__in=ids)))
-    rows = rows_of(found, looking.at)
     limits = [*query.limits, *[0] * len(Step)]
     return [
         Lane(
@@ -75,6 +74,29 @@ def lanes(query: BoardQuery, looking: Looking, numbers: Numbers) -> list[Lane]:
         )
         for position, step in enumerate(Step)
     ]
+
+
+def _open_steps(orders: Any) -> dict[int, list[str | None]]:
+    """The orders of each lane's first cards, with the steps that are open for each. One query."""
+    with_steps = Order.objects.annotate(
+        open_step=FilteredRelation("steps", condition=Q(steps__state=StepState.OPEN))
+    )
+    # Each lane's first cards inside a condition of their own: SQLite takes no limits in the parts of a union.
+    parts = [
+        with_steps.filter(
+            pk__in=DEFAULT_SORT.apply(orders.filter(next_step=step.value)).values("pk")[:CARDS]
+        ).values_list("pk", "open_step__step")
+        for step in Step
+    ]
+    found: dict[int, list[str | None]] = {}
+    for pk, step in parts[0].union(*parts[1:], all=True):
+        found.setdefault(pk, []).append(step)
+    return found
+
+
+def _beside(next_step: str, open_steps: list[str | None]) -> tuple[str, ...]:
+    """The words for the steps that are open besides the next one; None stands for no open step."""
+    return tuple(str(step.label) for step in Step if step != next_step and step.value in open_steps)
 
 
 def refusal(order: Order, to: str, user: User) -> str:

@@ -12,7 +12,11 @@ from orders.board.counting import numbers, page
 from orders.board.filters import Looking
 from orders.board.ordering import SORTS
 from orders.board.query import read
+from orders.board.views import house_views
 from orders.models import Contact, Order, Shop
+from orders.people import granted, scopes_kept
+from orders.precedence import DEFAULT_RULES, add_version, forget_versions
+from orders.stages import Step
 from orders.states import STATES
 from orders.tests.factories import MONDAY, after, make_customer, make_order, make_shop, make_warehouse
 from orders.tests.staff import make_staff, staff_client
@@ -345,6 +349,78 @@ def test_a_page_asks_the_same_few_statements_for_one_order_and_for_many(
             asked.append(len(caught))
 
     assert asked[:2] == asked[2:]
+
+
+@pytest.fixture
+def side_by_side():
+    """A house where the invoice may be issued while the date is still open."""
+    rules = {**DEFAULT_RULES, "steps": [["date", "invoice"], ["stock"], ["waybill"]]}
+    version = add_version(rules, note="", made_by=None, at=MONDAY)
+    type(version).objects.update(applied_at=MONDAY)
+    forget_versions()
+    yield
+    forget_versions()
+
+
+def test_a_card_stands_in_one_lane_and_names_the_step_that_is_open_beside_it(side_by_side):
+    both, one = make_order(), make_order()
+    one.steps.filter(step="invoice").update(state="done")
+    client = staff_client("ops_manager")
+
+    answer = client.get(f"{BOARD}?x=1&layout=kanban")
+
+    assert set(both.steps.filter(state="open").values_list("step", flat=True)) == {"date", "invoice"}
+    lanes = {
+        lane.step: {row.order.pk: row.also_open for row in lane.rows} for lane in answer.context["lanes"]
+    }
+    assert {step: set(cards) for step, cards in lanes.items() if cards} == {"date": {both.pk, one.pk}}
+    assert lanes["date"] == {both.pk: (str(Step.INVOICE.label),), one.pk: ()}
+
+
+SCOPED = {"sales": "shops", "warehouse": "warehouses", "ops_manager": ""}
+# By somebody who sees every order: the login, the person's permissions, preference and views, the shell, the numbers,
+# and the rows, which the kanban reads in two statements. Reading a scope is one statement more.
+ASKED = {"?x=1": 10, "?x=1&layout=kanban": 11}
+
+
+@pytest.mark.parametrize("role", SCOPED)
+@pytest.mark.parametrize("address", ASKED)
+def test_a_scoped_person_pays_a_fixed_number_of_statements(role, address, django_assert_num_queries):
+    house = make_warehouse()
+    shop = make_shop(warehouse=house)
+    places = {"shops": (shop,), "warehouses": (house,)}
+    scope = {SCOPED[role]: places[SCOPED[role]]} if SCOPED[role] else {}
+    client = staff_client(role, **scope)
+    for _n in range(7):
+        make_order(shop=shop)
+    make_order(shop=make_shop())
+    client.get(BOARD)
+
+    with django_assert_num_queries(ASKED[address] + bool(scope)):
+        answer = client.get(BOARD + address)
+
+    assert len(answer.context["rows"]) == (8 if role == "ops_manager" else 7)
+
+
+@pytest.mark.parametrize("role", SCOPED)
+def test_all_the_numbers_of_a_page_are_one_statement(role, django_assert_num_queries):
+    house = make_warehouse()
+    shop = make_shop(warehouse=house)
+    places = {"shops": (shop,), "warehouses": (house,)}
+    scope = {SCOPED[role]: places[SCOPED[role]]} if SCOPED[role] else {}
+    looking = Looking(make_staff(role, **scope), MONDAY)
+    for _n in range(3):
+        make_order(shop=shop)
+    make_order(shop=make_shop())
+    views = {code: view.query for code, view in house_views().items()}
+
+    with scopes_kept():
+        granted(looking.user)
+        with django_assert_num_queries(1):
+            found = numbers(read(QueryDict("x=1")), looking, views, with_steps=True)
+
+    expected = 4 if role == "ops_manager" else 3
+    assert (found.total.n, found.views["all"], found.steps["date"].n) == (expected, expected, expected)
 
 
 def test_rows_come_as_they_are_now_and_the_gone_ones_by_name():
