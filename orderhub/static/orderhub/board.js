@@ -113,7 +113,9 @@ hub.onready(() => {
       return hub.toast(text("board_failed"), { kind: "danger" });
     }
   };
-  const peekUrl = (row) => board.dataset.rowsUrl.split("rows/")[0] + `peek/${row.dataset.id}/`;
+  // The list goes along, so that the order's page knows its neighbours.
+  const [rowsPath, listed = ""] = board.dataset.rowsUrl.split("?");
+  const peekUrl = (row) => `${rowsPath.replace(/rows\/$/, "")}peek/${row.dataset.id}/?list=${encodeURIComponent(listed)}`;
   const peek = () => current && showIn(peekUrl(current));
   document.addEventListener("click", (event) => {
     const filters = event.target.closest("[data-open-filters]");

@@ -97,6 +97,7 @@ def test_the_list_is_worked_by_keys_alone(open_page, manager, orders):
     assert (picked(page), current(page)) == ([], ids[3])
     page.keyboard.press(" ")
     page.wait_for_selector("dialog[open]")
+    assert "list=x%3D1" in page.locator("dialog[open] .order-buttons a.btn-primary").get_attribute("href")
     page.keyboard.press("Escape")
     page.wait_for_function(f"document.activeElement.dataset.id === '{ids[3]}'")
     page.keyboard.press("Enter")
