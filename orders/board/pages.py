@@ -290,7 +290,10 @@ def rows(request: HttpRequest, site: AdminSite) -> HttpResponse:
     looking = Looking(person(request), now())
     ids = _ids(request.GET.get("ids", ""))
     query = desk_of(request, looking.user).query(request.GET)
-    found = rows_of(shown(query.orders(looking).filter(pk__in=ids)), looking.at, query.sort)
+    # What a search found is not the list of the address: it has closed orders too, and none of them leaves it.
+    is_found = request.GET.get("found") == "1"
+    orders = Order.objects.visible_to(looking.user) if is_found else query.orders(looking)
+    found = rows_of(shown(orders.filter(pk__in=ids)), looking.at, query.sort)
     template = get_template("orders/board/row.html")
     frame = {"columns": [_heading(query, name) for name in query.shown], "encoded": query.encoded()}
     rendered = {str(row.order.pk): template.render({"row": row, **frame}, request) for row in found}

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import re
+from html import unescape
 
 import pytest
 import time_machine
@@ -432,3 +434,16 @@ def test_rows_come_as_they_are_now_and_the_gone_ones_by_name():
 
     assert answer["gone"] == [leaves.pk, 999999999999]
     assert stays.number in answer["rows"][str(stays.pk)]
+
+
+def test_an_order_that_was_found_by_its_number_stays_found_when_it_is_closed():
+    order = put(make_order(external_id="TB-778899"), is_open=False, stage="completed")
+    unseen = make_order(shop=make_shop("other"))
+    client = staff_client("sales", shops=(order.shop,))
+
+    page = client.get(BOARD, {"q": "7788", "how": "substring"}).content.decode()
+    address = unescape(re.search(r'data-rows-url="([^"]+)"', page)[1])
+    answer = client.get(f"{address}&ids={order.pk},{unseen.pk}").json()
+
+    assert list(answer["rows"]) == [str(order.pk)]
+    assert answer["gone"] == [unseen.pk]
