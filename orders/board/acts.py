@@ -137,7 +137,6 @@ def _move_page(
     context = {
         **({} if is_fragment(request) else site.each_context(request)),
         "title": order.number,
-        "heading": f"{order.number}: {action.label}" if action else order.number,
         "action_label": action.label if action else "",
         "form": form,
         "refusal": refusal,

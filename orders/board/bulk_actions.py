@@ -69,7 +69,19 @@ class Action:
     step: str = ""
 
 
+class PeopleSelect(forms.Select):
+    """Names of people stay as they are in every language; the word for nobody does not."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
+        if value:
+            option["attrs"]["translate"] = "no"
+        return option
+
+
 class PersonChoice(forms.ModelChoiceField):  # type: ignore[type-arg]
+    widget = PeopleSelect
+
     def label_from_instance(self, user: Any) -> str:
         return str(user.get_full_name() or user.get_username())
 

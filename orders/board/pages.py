@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import get_template
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -227,6 +228,7 @@ def _tabs(query: BoardQuery, desk: Desk, numbers: counting.Numbers | None) -> li
     return [
         {
             "name": view.name,
+            "is_typed": view.row is not None,
             "url": f"{reverse('admin:board')}?view={code}",
             "n": numbers.views.get(code) if numbers else None,
             "is_current": query.view == code,
@@ -249,10 +251,17 @@ def _heading(query: BoardQuery, name: str) -> dict[str, Any]:
 def _chips(query: BoardQuery, user: User | AnonymousUser) -> list[dict[str, Any]]:
     """The filters in force, each with the address of the same list without it."""
     return [
-        {"label": f"{FILTERS[name].label}: {word}", "remove_url": query.without(name, value).url()}
+        {"label": _chip(FILTERS[name], word), "remove_url": query.without(name, value).url()}
         for name, values in query.filters.items()
         for value, word in _words(FILTERS[name], values, user)
     ]
+
+
+def _chip(one: Filter, word: str) -> str:
+    """A place's name is data: it stays as it is in every language."""
+    if one.model is None:
+        return f"{one.label}: {word}"
+    return format_html('{}: <span translate="no">{}</span>', one.label, word)
 
 
 def _words(one: Filter, values: list[str], user: User | AnonymousUser) -> list[tuple[str, str]]:
@@ -331,6 +340,7 @@ def _group(one: Filter, query: BoardQuery, user: User) -> dict[str, Any]:
         "name": one.name,
         "label": one.label,
         "several": one.several,
+        "is_data": one.model is not None,
         "chosen": chosen,
         "options": [(value, label, value in chosen) for value, label in options.items()],
     }
