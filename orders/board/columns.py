@@ -61,11 +61,10 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What ends next, and when. state: late, risk, or empty."""
+    """What ends next, and when."""
 
     at: datetime
     what: str
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ def shown(orders: Any) -> Any:
     )
 
 
-def due_of(order: Order, at: datetime) -> Due | None:
+def due_of(order: Order) -> Due | None:
     """The promise if there is one, else the step's time, else the end of patience."""
     for moment, what in (
         (order.promised_at, _("promised by")),
@@ -120,14 +119,8 @@ def due_of(order: Order, at: datetime) -> Due | None:
         (order.stalls_at, _("counts as stuck from")),
     ):
         if moment is not None:
-            return Due(moment, what, _state(moment, at))
+            return Due(moment, what)
     return None
-
-
-def _state(moment: datetime, at: datetime) -> str:
-    if moment < at:
-        return "late"
-    return "risk" if moment < at + RISK_WITHIN else ""
 
 
 def _is_over(moment: datetime | None, at: datetime, early: timedelta = timedelta(0)) -> bool:
@@ -189,7 +182,7 @@ def _row(order: Any, at: datetime, sort: Sort) -> Row:
     return Row(
         order=order,
         chips=chips_of(order, at),
-        due=due_of(order, at) if order.is_open else None,
+        due=due_of(order) if order.is_open else None,
         turn=str(role_label(STAGE_ROWS[Stage(order.stage)].owner)) if order.is_open else "",
         person=order.assignee.get_full_name() or order.assignee.get_username() if order.assignee else "",
         tips=_tips(order),

@@ -39,7 +39,7 @@ def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
         "order": order,
         "at": at,
         "chips": chips_of(order, at),
-        "due": due_of(order, at) if order.is_open else None,
+        "due": due_of(order) if order.is_open else None,
         "turn": role,
         "person": person,
         "stage_why": next((one for one in reading.trace["why"] if one["what"] == "stage"), None),

@@ -46,7 +46,6 @@ hub.onready(() => {
   let last = null;
   const shown = () => {
     const n = boxes().filter((box) => box.checked).length;
-    for (const row of board.querySelectorAll("tr[data-id]")) row.toggleAttribute("data-picked", Boolean(boxOf(row)?.checked));
     actions?.classList.toggle("is-open", n > 0 || Boolean(bulk.elements.all?.checked));
     if (counted) counted.textContent = text("board_selected", { n });
     if (everything) {
