@@ -111,9 +111,7 @@ def _hint(secret: str, signed: Signed) -> str:
             return hint
         if mac.hex() in {one.lower() for one in given}:
             return _("The signature is in hexadecimal. Send it in base64.")
-    return _(
-        "Neither secret nor content fits: is it the secret of this connection, and the body byte for byte?"
-    )
+    return unknown
 
 
 def _mistakes(secret: str, signed: Signed) -> Iterator[tuple[bytes, bytes, str]]:
