@@ -20,6 +20,7 @@ from integrations.bodies import BadBody, check_json_type, parse_json, read_body,
 from integrations.canonical import FactItem, OrderReport, Problem, Untranslatable
 from integrations.inbox import Arrival, Receipt
 from integrations.models import Connection
+from integrations.told import told as _
 from orders.api import HubView, OrderList, Refused, error_body
 from orders.models import Order, OrderFact
 
@@ -84,7 +85,8 @@ class ReportView(HubView):
             raise Refused(
                 400,
                 "bad_idempotency_key",
-                f"Idempotency-Key must be 1 to {idempotency.MAX_KEY} printable ASCII signs.",
+                _("Idempotency-Key must be 1 to %(most)d printable ASCII signs.")
+                % {"most": idempotency.MAX_KEY},
                 "Idempotency-Key",
             )
         try:
@@ -93,7 +95,10 @@ class ReportView(HubView):
             raise Refused(
                 status.HTTP_422_UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
-                "This Idempotency-Key came with another request within the last week. Use a new key for a new request.",
+                _(
+                    "This Idempotency-Key came with another request within the last week. "
+                    "Use a new key for a new request."
+                ),
                 "Idempotency-Key",
             ) from None
 
@@ -113,16 +118,22 @@ def items_of(body: object) -> list[Any]:
         unknown = [name for name in body if name != "items"]
         if unknown:
             raise BadBody(
-                400, "bad_shape", f'{unknown[0][:40]!r} is not a field of the body; send {{"items": [...]}}.'
+                400,
+                "bad_shape",
+                _('“%(name)s” is not a field of the body; send {"items": [...]}.')
+                % {"name": unknown[0][:40]},
             )
         body = body.get("items")
     if not isinstance(body, list):
-        raise BadBody(400, "bad_shape", 'Send {"items": [...]} with 1 to 100 items.')
+        raise BadBody(400, "bad_shape", _('Send {"items": [...]} with 1 to 100 items.'))
     if not body:
-        raise BadBody(400, "bad_shape", "items is empty; send 1 to 100 items.")
+        raise BadBody(400, "bad_shape", _("items is empty; send 1 to 100 items."))
     if len(body) > MAX_ITEMS:
         raise BadBody(
-            422, "too_many_items", f"There are {len(body)} items; at most {MAX_ITEMS} are taken at once."
+            422,
+            "too_many_items",
+            _("There are %(count)d items; at most %(most)d are taken at once.")
+            % {"count": len(body), "most": MAX_ITEMS},
         )
     return body
 
@@ -157,7 +168,7 @@ def check_item(
     arrival = Arrival(remote_key=f"{form}:{key}", form=form, body=body, digest=digest)
     checked = Checked(key, arrival, None)
     if len(body) > MAX_ITEM:
-        return checked.refused([Problem("", f"is larger than {MAX_ITEM // 1024} KB")])
+        return checked.refused([Problem("", _("is larger than %(most)d KB") % {"most": MAX_ITEM // 1024})])
     shop = connection.shop.code if connection.shop else ""
     try:
         said = _read(form, item, shop)
@@ -211,7 +222,7 @@ def _ahead(said: Said, at: datetime) -> list[Problem]:
         else {"placed_at": said.placed_at, "changed_at": said.changed_at}
     )
     return [
-        Problem(name, "lies more than 10 minutes in the future; check the sender's clock and the offset")
+        Problem(name, _("lies more than 10 minutes in the future; check the sender's clock and the offset"))
         for name, moment in named.items()
         if moment is not None and moment > at + AHEAD
     ]
@@ -221,7 +232,7 @@ def _elsewhere(said: Said, shop: str) -> list[Problem]:
     """A token of one shop's connection speaks for that shop only."""
     name, named = ("shop", said.shop) if isinstance(said, OrderReport) else ("order.shop", said.order.shop)
     if shop and named and named != shop:
-        return [Problem(name, f"this token reports for the shop {shop} only")]
+        return [Problem(name, _("this token reports for the shop %(shop)s only") % {"shop": shop})]
     return []
 
 
@@ -317,7 +328,9 @@ class Orders(ReportView, OrderList):
 
 def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Every other address under /api/: programs get JSON, also when they are lost."""
-    detail = f"{request.path} is not an address of this API; /api/v1/docs/ lists them."
-    if not request.path.endswith("/"):
-        detail = f"{request.path} is not an address of this API; addresses end in a slash. /api/v1/docs/ lists them."
-    return JsonResponse(error_body("not_found", detail), status=404)
+    detail = (
+        _("%(path)s is not an address of this API; /api/v1/docs/ lists them.")
+        if request.path.endswith("/")
+        else _("%(path)s is not an address of this API; addresses end in a slash. /api/v1/docs/ lists them.")
+    )
+    return JsonResponse(error_body("not_found", detail % {"path": request.path}), status=404)

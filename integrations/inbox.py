@@ -14,6 +14,8 @@ from django.db import models, transaction
 
 from integrations.canonical import Problem
 from integrations.models import Connection, InboundMessage
+from integrations.told import row_of
+from integrations.told import told as _
 from orders import tasks
 
 MAX_KEY = 160
@@ -24,8 +26,7 @@ ROWS_AT_ONCE = 500
 # One hint wakes the worker for everything that waits, so a stream of requests need not knock each time.
 HINT_EVERY = 0.2
 
-NO_ERRORS: list[dict[str, str]] = []
-KEY_REUSED = Problem("key", "this key was used before for other content; give each report a key of its own")
+NO_ERRORS: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,10 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], received_at: da
         reused = {
             _set_aside_key(arrival): arrival
             for arrival, receipt in zip(arrivals, receipts, strict=True)
-            if receipt.errors == (KEY_REUSED,)
+            if receipt.result == REFUSED and not arrival.errors
         }
         if reused:
-            _put_down(connection, reused, received_at, errors=(KEY_REUSED,))
+            _put_down(connection, reused, received_at, errors=(_key_reused(),))
         if any(receipt.result == ACCEPTED for receipt in receipts):
             transaction.on_commit(_hint)
     return receipts
@@ -88,12 +89,19 @@ def receive(connection: Connection, arrivals: Sequence[Arrival], received_at: da
 def key_problem(key: str) -> str:
     """Why this cannot be a key, in words for the sender; "" if it can."""
     if not key:
-        return "must not be empty"
+        return _("must not be empty")
     if len(key) > MAX_KEY:
-        return f"is {len(key)} signs long; at most {MAX_KEY} are kept"
+        return _("is %(length)d signs long; at most %(most)d are kept") % {
+            "length": len(key),
+            "most": MAX_KEY,
+        }
     if not key.isprintable():
-        return "contains a control character"
+        return _("contains a control character")
     return ""
+
+
+def _key_reused() -> Problem:
+    return Problem("key", _("this key was used before for other content; give each report a key of its own"))
 
 
 def _checked(arrival: Arrival) -> Arrival:
@@ -152,7 +160,7 @@ def _message(
         received_at=received_at,
         state=InboundMessage.State.FAILED if errors else InboundMessage.State.WAITING,
         processed_at=received_at if errors else None,
-        errors=[{"field": problem.field, "error": problem.error} for problem in errors] or NO_ERRORS,
+        errors=[row_of(problem) for problem in errors] or NO_ERRORS,
         run_id=arrival.run_id,
         run_row=arrival.run_row,
         is_demo=connection.is_demo,
@@ -173,7 +181,7 @@ def _receipts(
         else:
             pk, digest = (new[key], first[key].digest) if key in new else known[key]
             is_same = digest == arrival.digest
-            errors = () if is_same else (KEY_REUSED,)
+            errors = () if is_same else (_key_reused(),)
             receipts.append(Receipt(key, DUPLICATE if is_same else REFUSED, pk, errors))
     return receipts
 

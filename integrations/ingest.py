@@ -20,6 +20,7 @@ from integrations.drift import note_unmapped
 from integrations.heard import note_heard
 from integrations.models import Connection, InboundMessage
 from integrations.told import row_of
+from integrations.told import told as _
 from orders import audit
 from orders.bulk import update_rows
 from orders.contacts import Contact
@@ -148,7 +149,12 @@ def _translate(messages: Sequence[InboundMessage]) -> tuple[list[Work], Failed]:
             failed.append((message, error.problems))
         except Exception as error:
             logger.exception("message %s could not be read", message.pk)
-            failed.append((message, [Problem("", f"the connector failed: {type(error).__name__}")]))
+            failed.append(
+                (
+                    message,
+                    [Problem("", _("the connector failed: %(error)s") % {"error": type(error).__name__})],
+                )
+            )
     return works, failed
 
 
@@ -156,7 +162,12 @@ def _read(message: InboundMessage) -> Work:
     connector = REGISTRY.get(READERS.get(message.form, message.connection.connector))
     if connector is None:
         raise Untranslatable(
-            [Problem("connector", f"no connector “{message.connection.connector}” is installed")]
+            [
+                Problem(
+                    "connector",
+                    _("no connector “%(name)s” is installed") % {"name": message.connection.connector},
+                )
+            ]
         )
     work = Work(message)
     mapping = message.connection.mapping
@@ -421,10 +432,13 @@ def _put_off(pk: int, error: Exception) -> None:
             # Another worker has carried it through meanwhile.
             return
         message.attempts += 1
-        message.errors = [{"field": "", "error": f"{type(error).__name__}: the hub failed on this message"}]
+        problem = Problem(
+            "", _("%(error)s: the hub failed on this message") % {"error": type(error).__name__}
+        )
+        message.errors = [row_of(problem)]
         if message.attempts > len(WAITS):
             message.state = State.FAILED
-            files.note_outcomes([], [(message, [Problem("", message.errors[0]["error"])])])
+            files.note_outcomes([], [(message, [problem])])
         else:
             message.not_before = now() + WAITS[message.attempts - 1]
         message.save(update_fields=["attempts", "errors", "state", "not_before"])

@@ -9,6 +9,8 @@ from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from django.utils.translation import gettext_noop
+
 from integrations.canonical import (
     HUB_FIELDS,
     FactItem,
@@ -19,6 +21,7 @@ from integrations.canonical import (
     Untranslatable,
 )
 from integrations.identifiers import clean_id
+from integrations.told import told as _
 from orders.contacts import FIELDS as CONTACT_FIELDS
 from orders.contacts import Person
 from orders.stages import FACT_KINDS, Level, Topic
@@ -49,10 +52,10 @@ ORDER_FIELDS = (
 WHO = ("source", "connection", "role", "actor")
 # Names under which the hub itself keeps checked data: an id of personal data, an order's lines and fields.
 RESERVED = {
-    "contact": "personal data are reported with the order, to /api/v1/orders/",
-    "fields": "fields of an order are reported to /api/v1/orders/",
-    "modes": "fields of an order are reported to /api/v1/orders/",
-    "lines": "lines stand beside data, not in it",
+    "contact": gettext_noop("is reserved; personal data are reported with the order, to /api/v1/orders/"),
+    "fields": gettext_noop("is reserved; fields of an order are reported to /api/v1/orders/"),
+    "modes": gettext_noop("is reserved; fields of an order are reported to /api/v1/orders/"),
+    "lines": gettext_noop("is reserved; lines stand beside data, not in it"),
 }
 
 
@@ -72,7 +75,7 @@ class Checker:
         value = self.item.get(name)
         if value is None:
             if required:
-                self.wrong(name, "is missing")
+                self.wrong(name, _("is missing"))
             return default
         try:
             return read(value)
@@ -85,16 +88,16 @@ class Checker:
     def refuse_typos(self, known: Iterable[str]) -> None:
         for name in self.item:
             if name in WHO and name not in known:
-                self.wrong(name, "is settled by the token; leave it out")
+                self.wrong(name, _("is settled by the token; leave it out"))
             elif near := near_to(name, known):
-                self.wrong(name, f"is not a field; did you mean {near}?")
+                self.wrong(name, _("is not a field; did you mean %(near)s?") % {"near": near})
 
     def refuse_unknown(self, known: Iterable[str]) -> None:
         """For small objects, where a name that is passed over would change what the rest means."""
         known = tuple(known)
         for name in self.item:
             if name not in known:
-                self.wrong(name[:120], f"is not a field; there are {', '.join(known)}")
+                self.wrong(name[:120], _("is not a field; there are %(known)s") % {"known": ", ".join(known)})
 
     def finish(self) -> None:
         if self.problems:
@@ -113,7 +116,7 @@ def ignored(item: Item, known: Iterable[str]) -> list[Problem]:
     """Fields that nobody reads and that are no typing mistake, for the sender to know."""
     known = tuple(known)
     return [
-        Problem(name[:120], "is not a field of this and was not used")
+        Problem(name[:120], _("is not a field of this and was not used"))
         for name in item
         if name not in known and name not in WHO and not near_to(name, known)
     ]
@@ -121,15 +124,17 @@ def ignored(item: Item, known: Iterable[str]) -> list[Problem]:
 
 def as_mapping(value: object) -> Item:
     if not isinstance(value, Mapping):
-        raise ValueError("must be an object")
+        raise ValueError(_("must be an object"))
     return value
 
 
 def as_list(value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError("must be a list")
+        raise ValueError(_("must be a list"))
     if len(value) > MAX_LINES:
-        raise ValueError(f"has {len(value)} entries; at most {MAX_LINES} are taken")
+        raise ValueError(
+            _("has %(count)d entries; at most %(most)d are taken") % {"count": len(value), "most": MAX_LINES}
+        )
     return value
 
 
@@ -138,7 +143,7 @@ def as_text(limit: int = MAX_TEXT) -> Callable[[Any], str]:
         if isinstance(value, int) and not isinstance(value, bool):
             return clean_id(value, limit=limit)
         if not isinstance(value, str):
-            raise ValueError("must be text")
+            raise ValueError(_("must be text"))
         return storable(value.strip(), limit)
 
     return read
@@ -146,10 +151,12 @@ def as_text(limit: int = MAX_TEXT) -> Callable[[Any], str]:
 
 def storable(text: str, limit: int) -> str:
     if len(text) > limit:
-        raise ValueError(f"is {len(text)} signs long; at most {limit} are kept")
+        raise ValueError(
+            _("is %(length)d signs long; at most %(most)d are kept") % {"length": len(text), "most": limit}
+        )
     # PostgreSQL stores neither; both come only from broken senders.
     if "\x00" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("contains a sign that cannot be stored")
+        raise ValueError(_("contains a sign that cannot be stored"))
     return text
 
 
@@ -157,9 +164,9 @@ def as_key(value: object) -> str:
     """A sender's own key: kept as it is, so that two different keys stay different."""
     text = as_text(MAX_FACT_KEY)(value)
     if not text:
-        raise ValueError("must not be empty")
+        raise ValueError(_("must not be empty"))
     if not text.isprintable():
-        raise ValueError("contains a control character")
+        raise ValueError(_("contains a control character"))
     return text
 
 
@@ -173,17 +180,18 @@ def as_id(limit: int) -> Callable[[Any], str]:
 def as_time(value: object) -> datetime:
     """An ISO time with its offset, in UTC."""
     if not isinstance(value, str):
-        raise ValueError("must be an ISO time with offset, like 2026-03-01T09:30:00+08:00")
+        raise ValueError(_("must be an ISO time with offset, like 2026-03-01T09:30:00+08:00"))
     try:
         moment = datetime.fromisoformat(value.strip())
     except ValueError:
         raise ValueError(
-            f"{value[:40]!r} is not an ISO time with offset, like 2026-03-01T09:30:00+08:00"
+            _("“%(value)s” is not an ISO time with offset, like 2026-03-01T09:30:00+08:00")
+            % {"value": value[:40]}
         ) from None
     if moment.tzinfo is None:
-        raise ValueError(f"{value[:40]!r} has no offset; add +08:00, or Z for UTC")
+        raise ValueError(_("“%(value)s” has no offset; add +08:00, or Z for UTC") % {"value": value[:40]})
     if not 2000 <= moment.year <= 2200:
-        raise ValueError(f"{value[:40]!r} is not in this age")
+        raise ValueError(_("“%(value)s” is not in this age") % {"value": value[:40]})
     return moment.astimezone(UTC)
 
 
@@ -193,13 +201,13 @@ def as_date(value: object) -> str:
     except ValueError:
         day = None
     if day is None or not 2000 <= day.year <= 2200:
-        raise ValueError("must be a date like 2026-03-01")
+        raise ValueError(_("must be a date like 2026-03-01"))
     return day.isoformat()
 
 
 def as_bool(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("must be true or false")
+        raise ValueError(_("must be true or false"))
     return value
 
 
@@ -208,13 +216,13 @@ def as_number(*, places: int, digits: int = 14, positive: bool = False) -> Calla
 
     def read(value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
-            raise ValueError("must be a decimal number, as text or as a number")
+            raise ValueError(_("must be a decimal number, as text or as a number"))
         try:
             number = Decimal(
                 unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else value
             )
         except InvalidOperation:
-            raise ValueError(f"{str(value)[:40]!r} is not a number") from None
+            raise ValueError(_("“%(value)s” is not a number") % {"value": str(value)[:40]}) from None
         return _in_range(number, places=places, digits=digits, positive=positive)
 
     return read
@@ -222,21 +230,23 @@ def as_number(*, places: int, digits: int = 14, positive: bool = False) -> Calla
 
 def _in_range(number: Decimal, *, places: int, digits: int, positive: bool) -> Decimal:
     if not number.is_finite():
-        raise ValueError("must be a finite number")
+        raise ValueError(_("must be a finite number"))
     if number <= 0 if positive else number < 0:
-        raise ValueError("must be more than 0" if positive else "must not be negative")
+        raise ValueError(_("must be more than 0") if positive else _("must not be negative"))
     if number.adjusted() >= digits - places:
-        raise ValueError(f"is too large; at most {digits - places} digits stand before the point")
+        raise ValueError(
+            _("is too large; at most %(most)d digits stand before the point") % {"most": digits - places}
+        )
     exponent = number.normalize().as_tuple().exponent
     if isinstance(exponent, int) and -exponent > places:
-        raise ValueError(f"has more than {places} decimal places")
+        raise ValueError(_("has more than %(most)d decimal places") % {"most": places})
     return number
 
 
 def as_choice(*choices: str) -> Callable[[Any], str]:
     def read(value: object) -> str:
         if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
+            raise ValueError(_("must be one of %(choices)s") % {"choices": ", ".join(choices)})
         return str(value)
 
     return read
@@ -248,7 +258,7 @@ def as_code(length: int) -> Callable[[Any], str]:
     def read(value: object) -> str:
         text = value.strip().upper() if isinstance(value, str) else ""
         if text and not (len(text) == length and text.isascii() and text.isalpha()):
-            raise ValueError(f"must be {length} letters")
+            raise ValueError(_("must be %(length)d letters") % {"length": length})
         return text
 
     return read
@@ -257,8 +267,12 @@ def as_code(length: int) -> Callable[[Any], str]:
 def as_kind(value: object) -> str:
     if not isinstance(value, str) or value not in FACT_KINDS:
         near = get_close_matches(str(value), FACT_KINDS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; the kinds are listed at /api/v1/docs/"
-        raise ValueError(f"{str(value)[:40]!r} is not a kind of fact{hint}")
+        text = (
+            _("“%(value)s” is not a kind of fact; did you mean %(near)s?")
+            if near
+            else _("“%(value)s” is not a kind of fact; the kinds are listed at /api/v1/docs/")
+        )
+        raise ValueError(text % {"value": str(value)[:40], "near": "".join(near)})
     return value
 
 
@@ -297,7 +311,7 @@ def read_fact(item: object, *, key: str = "", shop: str = "") -> FactItem:
 
 def _item(value: object) -> Item:
     if not isinstance(value, Mapping):
-        raise Untranslatable([Problem("", "each item must be an object")])
+        raise Untranslatable([Problem("", _("each item must be an object"))])
     return value
 
 
@@ -305,22 +319,25 @@ def _check_level(check: Checker, kind: str, *, has_lines: bool, has_parcel: bool
     row = FACT_KINDS[kind]
     may_have_lines = row.level != Level.ORDER or row.topic in {Topic.CANCEL, Topic.RETURN}
     if has_lines and not may_have_lines:
-        check.wrong("lines", f"{kind} is about the whole order; leave lines out")
+        check.wrong("lines", _("%(kind)s is about the whole order; leave lines out") % {"kind": kind})
     if has_parcel and row.level not in {Level.PARCEL, Level.ANY}:
-        check.wrong("parcel", f"{kind} is not about a parcel; leave parcel out")
+        check.wrong("parcel", _("%(kind)s is not about a parcel; leave parcel out") % {"kind": kind})
 
 
 # What a kind cannot do without, and how it looks.
 NEEDED = {
-    "date.confirmed": ("date", "the date that was confirmed, like 2026-03-01"),
-    "fact.retracted": ("fact", 'the fact to take back, like {"key": "pick-7781", "kind": "pick.done"}'),
+    "date.confirmed": ("date", gettext_noop("is missing: the date that was confirmed, like 2026-03-01")),
+    "fact.retracted": (
+        "fact",
+        gettext_noop('is missing: the fact to take back, like {"key": "pick-7781", "kind": "pick.done"}'),
+    ),
 }
 
 
 def _check_data_of(check: Checker, kind: str) -> None:
     given = check.item.get("data")
     if kind in NEEDED and NEEDED[kind][0] not in (given if isinstance(given, Mapping) else {}):
-        check.wrong(f"data.{NEEDED[kind][0]}", f"is missing: {NEEDED[kind][1]}")
+        check.wrong(f"data.{NEEDED[kind][0]}", _(NEEDED[kind][1]))
 
 
 def read_ref(value: object, *, shop: str = "") -> OrderRef:
@@ -329,7 +346,7 @@ def read_ref(value: object, *, shop: str = "") -> OrderRef:
     check.refuse_unknown(REF_FIELDS)
     named = [name for name in ("external_id", "number", "waybill") if check.item.get(name) is not None]
     if len(named) != 1:
-        check.wrong("", "needs exactly one of shop with external_id, number, waybill")
+        check.wrong("", _("needs exactly one of shop with external_id, number, waybill"))
     own_shop = check.take("shop", as_id(40), "")
     ref = OrderRef(
         shop=own_shop or shop,
@@ -338,9 +355,9 @@ def read_ref(value: object, *, shop: str = "") -> OrderRef:
         waybill=check.take("waybill", as_id(MAX_WAYBILL), ""),
     )
     if named == ["external_id"] and not ref.shop:
-        check.wrong("shop", "is missing: an external_id is unique only within its shop")
+        check.wrong("shop", _("is missing: an external_id is unique only within its shop"))
     if own_shop and named and named != ["external_id"]:
-        check.wrong("shop", f"goes with external_id, not with {named[0]}")
+        check.wrong("shop", _("goes with external_id, not with %(name)s") % {"name": named[0]})
     if check.problems:
         # A problem of the object as a whole has no name of its own after the point.
         raise Untranslatable([Problem(one.field.rstrip("."), one.error) for one in check.problems])
@@ -357,7 +374,7 @@ def read_fact_lines(value: object) -> tuple[tuple[str, Decimal | None], ...]:
         check.refuse_unknown(FACT_LINE_FIELDS)
         sku = check.take("sku", as_id(MAX_SKU), "", required=True)
         if sku in found:
-            check.wrong("sku", f"{sku} is named twice; add the quantities up")
+            check.wrong("sku", _("%(sku)s is named twice; add the quantities up") % {"sku": sku})
         found[sku] = check.take("qty", quantity, None)
         problems += check.problems
     if problems:
@@ -370,7 +387,7 @@ def read_data(value: object) -> dict[str, Any]:
     given = as_mapping(value)
     check = Checker(given, ".")
     for name in RESERVED.keys() & given.keys():
-        check.wrong(name, f"is reserved; {RESERVED[name]}")
+        check.wrong(name, _(RESERVED[name]))
     data = {
         name: check.take(name, DATA_FIELDS.get(name, _plain_value), None)
         for name in given
@@ -388,17 +405,17 @@ def plain(value: object, depth: int, left: list[int]) -> object:
     """The value with decimals as text and nothing that a database refuses. left: how many values may still come."""
     left[0] -= 1
     if left[0] < 0:
-        raise ValueError(f"has more than {MAX_DATA_VALUES} values")
+        raise ValueError(_("has more than %(most)d values") % {"most": MAX_DATA_VALUES})
     if isinstance(value, str):
         return storable(value, MAX_TEXT)
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**64:
-        raise ValueError("has a number of more than 64 digits")
+        raise ValueError(_("has a number of more than 64 digits"))
     if not isinstance(value, (Mapping, list)):
         return value
     if not depth:
-        raise ValueError(f"is nested deeper than {MAX_DEPTH} levels")
+        raise ValueError(_("is nested deeper than %(most)d levels") % {"most": MAX_DEPTH})
     if isinstance(value, list):
         return [plain(one, depth - 1, left) for one in value]
     return {storable(str(name), 120): plain(one, depth - 1, left) for name, one in value.items()}
@@ -466,7 +483,7 @@ def read_order(item: object, *, key: str = "", shop: str = "") -> OrderReport:
         lines=check.take("lines", read_order_lines, (), required=changed_at is None),
     )
     if check.item.get("lines") == []:
-        check.wrong("lines", "must not be empty")
+        check.wrong("lines", _("must not be empty"))
     check.finish()
     return report
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from integrations.canonical import FactItem, OrderRef, OrderReport, Problem, Untranslatable
+from integrations.told import told as _
 from orders.facts import ReferenceKey, lock_references, orders_of
 from orders.masters import Customer, Shop, Warehouse
 from orders.models import ExternalReference, Order, OrderFact, ReferenceLink
@@ -57,11 +58,14 @@ def check_order(report: OrderReport, masters: Masters) -> None:
     """Raises Untranslatable if the report names a shop or a warehouse that does not exist."""
     problems = []
     if report.shop not in masters.shops:
-        problems.append(Problem("shop", f"there is no shop “{report.shop}”; create it, or correct the name"))
+        problems.append(_no_shop("shop", report.shop))
     warehouse = str(report.fields.get("warehouse") or "")
     if warehouse and warehouse not in masters.warehouses:
         problems.append(
-            Problem("warehouse", f"there is no warehouse “{warehouse}”; create it, or correct the code")
+            Problem(
+                "warehouse",
+                _("there is no warehouse “%(code)s”; create it, or correct the code") % {"code": warehouse},
+            )
         )
     if problems:
         raise Untranslatable(problems)
@@ -70,11 +74,15 @@ def check_order(report: OrderReport, masters: Masters) -> None:
 def check_ref(ref: OrderRef, masters: Masters, numbers: set[str]) -> None:
     """Raises Untranslatable if the shop or the hub number does not exist. A waybill may be heard of before its order."""
     if ref.shop and ref.shop not in masters.shops:
-        raise Untranslatable(
-            [Problem("order.shop", f"there is no shop “{ref.shop}”; create it, or correct the name")]
-        )
+        raise Untranslatable([_no_shop("order.shop", ref.shop)])
     if ref.number and ref.number not in numbers:
-        raise Untranslatable([Problem("order.number", f"there is no order {ref.number}")])
+        raise Untranslatable(
+            [Problem("order.number", _("there is no order %(number)s") % {"number": ref.number})]
+        )
+
+
+def _no_shop(field: str, code: str) -> Problem:
+    return Problem(field, _("there is no shop “%(code)s”; create it, or correct the name") % {"code": code})
 
 
 def known_numbers(refs: Iterable[OrderRef]) -> set[str]:

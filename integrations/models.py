@@ -20,7 +20,7 @@ class Connection(Audited):
     """One outside system that talks to the hub: how it speaks, what it is, and how it is doing."""
 
     NOT_AUDITED = frozenset({"sealed_secrets"})
-    HOUSEKEEPING = frozenset({"heard_at", "failed_at", "failure"})
+    HOUSEKEEPING = frozenset({"heard_at", "failed_at", "failure", "told"})
 
     slug = models.SlugField(
         _("slug"),
@@ -51,6 +51,8 @@ class Connection(Audited):
     heard_at = models.DateTimeField(_("last heard"), null=True, editable=False)
     failed_at = models.DateTimeField(_("last failure"), null=True, editable=False)
     failure = models.CharField(_("what failed"), max_length=500, blank=True, editable=False)
+    # Which sentence that is, so that every reader has it in his language (integrations/told.py).
+    told = models.JSONField(default=dict, editable=False)
 
     class Meta:
         verbose_name = _("connection")
@@ -60,6 +62,11 @@ class Connection(Audited):
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def why_it_failed(self) -> str:
+        """The failure in the reader's language."""
+        return words(self.failure, self.told)
 
     @property
     def is_refused_in_demo(self) -> bool:

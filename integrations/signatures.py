@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from integrations.told import told as _
+
 SHARED, PRIVATE, PUBLIC = "whsec_", "whsk_", "whpk_"
 HMAC_VERSION, ED25519_VERSION = "v1", "v1a"
 # The sender decides how many signatures it lists; nobody rotates more keys than this at once.
@@ -54,23 +56,37 @@ def check(signed: Signed, secrets: Iterable[str], at: datetime, tolerance: timed
     """
     if not (signed.message_id and signed.timestamp and signed.signature):
         raise SignatureRefused(
-            "signature_missing", "webhook-id, webhook-timestamp and webhook-signature are all needed."
+            "signature_missing", _("webhook-id, webhook-timestamp and webhook-signature are all needed.")
         )
     if not re.fullmatch(r"[0-9]{1,12}", signed.timestamp):
-        raise SignatureRefused("timestamp_wrong", "webhook-timestamp must be whole UNIX seconds.")
+        raise SignatureRefused("timestamp_wrong", _("webhook-timestamp must be whole UNIX seconds."))
     if not fits(signed, secrets):
         raise SignatureRefused(
             "signature_wrong",
-            "No listed signature fits. Sign the raw body: id.timestamp.body, with the secret of this connection.",
+            _(
+                "No listed signature fits. "
+                "Sign the raw body: id.timestamp.body, with the secret of this connection."
+            ),
         )
     # Only after the signature: a stranger need not learn how this clock stands.
     seconds = int(signed.timestamp) - at.timestamp()
     if abs(seconds) > tolerance.total_seconds():
-        raise SignatureRefused(
-            "timestamp_stale",
-            f"webhook-timestamp is {abs(seconds):.0f} seconds {'ahead' if seconds > 0 else 'old'}; "
-            f"at most {tolerance.total_seconds():.0f} are allowed. Sign each attempt anew, and check the clock.",
+        raise SignatureRefused("timestamp_stale", _off(round(seconds), round(tolerance.total_seconds())))
+
+
+def _off(seconds: int, most: int) -> str:
+    text = (
+        _(
+            "webhook-timestamp is %(seconds)d seconds ahead; at most %(most)d are allowed. "
+            "Sign each attempt anew, and check the clock."
         )
+        if seconds > 0
+        else _(
+            "webhook-timestamp is %(seconds)d seconds old; at most %(most)d are allowed. "
+            "Sign each attempt anew, and check the clock."
+        )
+    )
+    return text % {"seconds": abs(seconds), "most": most}
 
 
 def fits(signed: Signed, secrets: Iterable[str]) -> bool:
@@ -86,7 +102,7 @@ def fits(signed: Signed, secrets: Iterable[str]) -> bool:
 def listed(header: str) -> Iterator[tuple[str, str]]:
     """(version, signature) of every entry of the header."""
     for entry in header[:MAX_HEADER].split()[:MAX_SIGNATURES]:
-        version, _comma, signature = entry.partition(",")
+        version, _sign, signature = entry.partition(",")
         yield version, signature
 
 
@@ -119,7 +135,7 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 def shared_key(secret: str) -> bytes:
     key = _decoded(secret.removeprefix(SHARED))
     if len(key) < 16:
-        raise BadSecret("a shared secret must be at least 16 bytes in base64, usually 24 to 64")
+        raise BadSecret(_("a shared secret must be at least 16 bytes in base64, usually 24 to 64"))
     return key
 
 
@@ -127,7 +143,7 @@ def private_key(secret: str) -> Ed25519PrivateKey:
     # Some tools write the seed alone, some the seed with the public key behind it.
     key = _decoded(secret.removeprefix(PRIVATE))
     if len(key) not in {32, 64}:
-        raise BadSecret("a private key must be 32 or 64 bytes in base64")
+        raise BadSecret(_("a private key must be 32 or 64 bytes in base64"))
     return Ed25519PrivateKey.from_private_bytes(key[:32])
 
 
@@ -136,7 +152,7 @@ def public_key(secret: str) -> Ed25519PublicKey:
         return private_key(secret).public_key()
     key = _decoded(secret.removeprefix(PUBLIC))
     if len(key) != 32:
-        raise BadSecret("a public key must be 32 bytes in base64")
+        raise BadSecret(_("a public key must be 32 bytes in base64"))
     return Ed25519PublicKey.from_public_bytes(key)
 
 
@@ -144,7 +160,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise BadSecret("the secret is not base64") from None
+        raise BadSecret(_("the secret is not base64")) from None
 
 
 def hidden(secret: str) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
@@ -49,16 +50,18 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _blank, clear = given.partition(" ")
         clear = clear.strip()
         if scheme.lower() != SCHEME.lower() or not clear:
-            raise AuthenticationFailed("The header must read: Authorization: Token <your token>.")
+            raise AuthenticationFailed(_("The header must read: Authorization: Token <your token>."))
         token = find(clear, now())
         if token is None:
             raise AuthenticationFailed(
-                "This token is not known, or it was revoked. Make a new one in the admin."
+                _("This token is not known, or it was revoked. Make a new one in the admin.")
             )
         if not token.connection.is_active:
-            raise PermissionDenied(f"The connection {token.connection.slug} is switched off in the admin.")
+            raise PermissionDenied(
+                _("The connection %(slug)s is switched off in the admin.") % {"slug": token.connection.slug}
+            )
         if token.connection.is_refused_in_demo:
-            raise PermissionDenied("This is a demo: it takes nothing from real connections.")
+            raise PermissionDenied(_("This is a demo: it takes nothing from real connections."))
         return Principal(token.connection), token
 
     def authenticate_header(self, request: Request) -> str:

@@ -22,6 +22,8 @@ from integrations.bodies import BadBody, read_body, text_of
 from integrations.inbox import Arrival
 from integrations.models import Connection
 from integrations.signatures import BadSecret, SignatureRefused, Signed
+from integrations.told import kept
+from integrations.told import told as _
 from orders.api import HubView, Refused
 
 SECRET_NAME = "webhook"  # noqa: S105 - the name under which a connection keeps its secrets
@@ -54,14 +56,14 @@ def _receive(slug: str, signed: Signed, at: datetime) -> Response:
     # PostgreSQL would not even look for a NUL.
     connection = Connection.objects.filter(slug=slug).first() if slug.isprintable() else None
     if connection is not None and not connection.is_active:
-        raise Refused(410, "switched_off", "This connection is switched off; stop sending.")
+        raise Refused(410, "switched_off", _("This connection is switched off; stop sending."))
     known = connection.secrets().get(SECRET_NAME, []) if connection is not None else []
     try:
         # An address that does not exist costs the same time, so that nobody can find out names by it.
         signatures.check(signed, known or [_nobodys_secret()], at, settings.WEBHOOK_TOLERANCE)
     except SignatureRefused as refusal:
         if connection is None or not known:
-            raise Refused(404, "not_found", "There is no webhook at this address.") from refusal
+            raise Refused(404, "not_found", _("There is no webhook at this address.")) from refusal
         _note_refusal(connection, refusal, at)
         raise Refused(401, refusal.code, str(refusal)) from refusal
     except BadSecret as error:
@@ -69,12 +71,12 @@ def _receive(slug: str, signed: Signed, at: datetime) -> Response:
         if connection is not None:
             _note_refusal(connection, error, at)
         raise Refused(
-            503, "secret_unusable", "The secret kept here cannot be used; try again later."
+            503, "secret_unusable", _("The secret kept here cannot be used; try again later.")
         ) from error
     if connection is None or not known:
-        raise Refused(404, "not_found", "There is no webhook at this address.")
+        raise Refused(404, "not_found", _("There is no webhook at this address."))
     if connection.is_refused_in_demo:
-        raise Refused(403, "demo", "This is a demo: it takes nothing from real connections.")
+        raise Refused(403, "demo", _("This is a demo: it takes nothing from real connections."))
     return _put_down(connection, signed, at)
 
 
@@ -90,7 +92,7 @@ def _signed(request: Request, body: bytes) -> Signed:
 
 def _put_down(connection: Connection, signed: Signed, at: datetime) -> Response:
     if problem := inbox.key_problem(signed.message_id):
-        raise Refused(400, "bad_id", f"webhook-id {problem}.", "webhook-id")
+        raise Refused(400, "bad_id", _("webhook-id %(problem)s.") % {"problem": problem}, "webhook-id")
     text = text_of(signed.body)
     arrival = Arrival(signed.message_id, "webhook", text, inbox.digest_of(text))
     receipt = inbox.receive(connection, [arrival], at)[0]
@@ -98,7 +100,7 @@ def _put_down(connection: Connection, signed: Signed, at: datetime) -> Response:
         raise Refused(
             409,
             "id_reused",
-            "This webhook-id came with another body before. Both were kept; give each its own id.",
+            _("This webhook-id came with another body before. Both were kept; give each its own id."),
         )
     return Response({"result": receipt.result}, status=202 if receipt.result == inbox.ACCEPTED else 200)
 
@@ -114,7 +116,11 @@ def _note_refusal(connection: Connection, refusal: Exception, at: datetime) -> N
     # In the future counts as long ago: clocks are set back.
     if connection.failed_at is not None and abs(at - connection.failed_at) < FAILURE_NOTED_EVERY:
         return
-    count = _refused[connection.slug]
-    failure = f"{count} webhooks refused since this process began; the last: {refusal}"
+    failure = _("Webhooks refused since this process began: %(count)d. The last one: %(why)s") % {
+        "count": _refused[connection.slug],
+        "why": str(refusal),
+    }
     # Not a change that anybody made: past the audit on purpose.
-    QuerySet(Connection).filter(pk=connection.pk).update(failed_at=at, failure=failure[:500])
+    QuerySet(Connection).filter(pk=connection.pk).update(
+        failed_at=at, failure=failure[:500], told=kept(failure)
+    )

@@ -131,7 +131,7 @@ def _source(row: Connection, at: datetime, numbers: list[int], *, is_exact: bool
         word=word,
         heard_at=row.heard_at,
         url=reverse("admin:integrations_connection_change", args=[row.pk]),
-        failure=row.failure if meaning == "danger" else "",
+        failure=row.why_it_failed if meaning == "danger" else "",
         **made,
     )
 

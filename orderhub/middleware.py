@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation.trans_real import parse_accept_lang_header
 
 from orders import audit
 from orders.desk import preference_of
@@ -73,15 +75,28 @@ def own_desk(get_response: Handler) -> Handler:
     return handle
 
 
+def callers_language(accepted: str) -> str:
+    """What a program is answered in, by its Accept-Language: English, unless it asks for another language of ours."""
+    for code, weight in parse_accept_lang_header(accepted):
+        with suppress(LookupError):
+            if weight > 0:
+                return translation.get_supported_language_variant(code)
+    return "en"
+
+
 def asked_language(get_response: Handler) -> Handler:
-    """Outside of the admin ?lang=en shows a page in that language, and the browser keeps it.
+    """Outside of the admin ?lang=en shows a page in that language, and the browser keeps it. Programs ask by header.
 
     By a link, because these pages send no referrer: browsers then send no origin either, and a form would be refused.
     """
 
     def handle(request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(tuple(MACHINE_WAYS)):
+            translation.activate(callers_language(request.headers.get("Accept-Language", "")))
+            request.LANGUAGE_CODE = translation.get_language()
+            return get_response(request)
         asked = request.GET.get("lang", "")
-        if asked not in dict(settings.LANGUAGES) or request.path.startswith(("/admin/", "/api/", "/hooks/")):
+        if asked not in dict(settings.LANGUAGES) or request.path.startswith("/admin/"):
             return get_response(request)
         translation.activate(asked)
         request.LANGUAGE_CODE = asked

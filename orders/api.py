@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.utils.timezone import now
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers, status
 from rest_framework.negotiation import BaseContentNegotiation
@@ -51,7 +52,7 @@ def error_body(code: str, detail: str, field: str = "") -> dict[str, str]:
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, Http404):
-        error = exceptions.NotFound("There is nothing of this name that this token may see.")
+        error = exceptions.NotFound(_("There is nothing of this name that this token may see."))
     if not isinstance(error, exceptions.APIException):
         return None
     headers = {}
@@ -277,7 +278,7 @@ def readable(request: Request) -> QuerySet[Order]:
         raise Refused(
             status.HTTP_403_FORBIDDEN,
             "may_not_read",
-            "This token may only report. Tick “may read orders” on it.",
+            _("This token may only report. Tick “may read orders” on it."),
         )
     orders = Order.objects.select_related("shop", "warehouse", "customer")
     shop_id = token.connection.shop_id
@@ -295,19 +296,23 @@ def read_time(name: str, text: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise _bad(name, f"{name} must be an ISO time with offset, like 2026-03-01T01:30:00Z.")
+        raise _bad(
+            name, _("%(name)s must be an ISO time with offset, like 2026-03-01T01:30:00Z.") % {"name": name}
+        )
     return moment
 
 
 def read_number(name: str, text: str, *, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19 and 1 <= int(text) <= most):
-        raise _bad(name, f"{name} must be a whole number from 1 to {most}.")
+        raise _bad(
+            name, _("%(name)s must be a whole number from 1 to %(most)d.") % {"name": name, "most": most}
+        )
     return int(text)
 
 
 def read_flag(name: str, text: str) -> bool:
     if text not in {"0", "1"}:
-        raise _bad(name, f"{name} must be 0 or 1.")
+        raise _bad(name, _("%(name)s must be 0 or 1.") % {"name": name})
     return text == "1"
 
 
@@ -331,14 +336,18 @@ def page_of(request: Request) -> dict[str, Any]:
     known = [parameter.name for parameter in LIST_PARAMETERS]
     for name in given:
         if name not in known:
-            raise _bad(name, f"{name} is not a parameter; there are {', '.join(known)}.")
+            raise _bad(
+                name,
+                _("%(name)s is not a parameter; there are %(known)s.")
+                % {"name": name, "known": ", ".join(known)},
+            )
     if "shop" in given:
         if not given["shop"].isprintable():
-            raise _bad("shop", "shop must be the code of a shop.")
+            raise _bad("shop", _("shop must be the code of a shop."))
         orders = orders.filter(shop__code=given["shop"])
     if "stage" in given:
         if given["stage"] not in Stage.values:
-            raise _bad("stage", f"stage must be one of {', '.join(Stage.values)}.")
+            raise _bad("stage", _("stage must be one of %(stages)s.") % {"stages": ", ".join(Stage.values)})
         orders = orders.filter(stage=given["stage"])
     if "open" in given:
         orders = orders.filter(is_open=read_flag("open", given["open"]))

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_lazy
 
 from integrations import items
 from integrations.canonical import FactItem, Problem, Translated, UnknownValue, Untranslatable
 from integrations.connectors.base import Connector
+from integrations.told import told as _
 from orders.stages import FACT_KINDS
 
 PLACES_ORDER = frozenset({"order.created", "order.placed", "order.updated", "order.changed"})
@@ -20,7 +21,7 @@ PLACES_ORDER = frozenset({"order.created", "order.placed", "order.updated", "ord
 
 class StandardWebhook(Connector):
     slug = "standard_webhooks"
-    label = _("Signed webhook (Standard Webhooks)")
+    label = gettext_lazy("Signed webhook (Standard Webhooks)")
 
     def read(
         self, form: str, body: str, *, key: str, shop: str, mapping: dict[str, Any] | None
@@ -39,9 +40,9 @@ def _event(body: str) -> Mapping[str, Any]:
     try:
         event = json.loads(body, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
-        raise Untranslatable([Problem("", f"is not JSON: {error}")]) from error
+        raise Untranslatable([Problem("", _("is not JSON: %(why)s") % {"why": error})]) from error
     if not isinstance(event, Mapping):
-        raise Untranslatable([Problem("", "must be an object with type, timestamp and data")])
+        raise Untranslatable([Problem("", _("must be an object with type, timestamp and data"))])
     check = items.Checker(event)
     check.take("type", items.as_text(120), "", required=True)
     check.take("timestamp", items.as_time, None, required=True)
@@ -88,7 +89,9 @@ def _unknown(event: Mapping[str, Any], *, key: str, shop: str) -> list[Translate
         raise Untranslatable(
             [
                 Problem(
-                    "type", f"{kind!r} is not known and its data name no order; give the connection a mapping"
+                    "type",
+                    _("“%(kind)s” is not known and its data name no order; give the connection a mapping")
+                    % {"kind": kind},
                 )
             ]
         ) from None

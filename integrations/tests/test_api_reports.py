@@ -372,7 +372,7 @@ def test_a_wrong_order_is_refused_with_its_field_named_and_kept(wms, values, fie
         (b'{"items": []}', 400, "bad_shape", "empty"),
         (b'{"items": {}}', 400, "bad_shape", "1 to 100"),
         (b'"text"', 400, "bad_shape", "1 to 100"),
-        (b'{"facts": []}', 400, "bad_shape", "'facts'"),
+        (b'{"facts": []}', 400, "bad_shape", "“facts”"),
         (b"[" + b"{}," * 100 + b"{}]", 422, "too_many_items", "101 items"),
     ],
 )
