@@ -208,7 +208,11 @@ class Ground:
 
         first_customer = Customer.objects.order_by("pk").values_list("pk", flat=True)[0]
         first_contact = Contact.objects.filter(fingerprint__startswith="f").order_by("pk")[0].pk
+        # A year of orders, and the open ones of the last days: what was placed today is a small part of all.
+        age = spread(7901, 345_600 if is_open else 31_536_000)
         columns = {
+            "created_at": _moment(f"-{age}"),
+            "placed_at": _moment(f"-{age}"),
             "shop_id": f"{self.shops[0]} + {spread(7, SHOPS)}",
             "warehouse_id": f"{self.warehouses[0]} + {spread(11, WAREHOUSES)}",
             "customer_id": f"{first_customer} + {spread(13, CUSTOMERS)}",
