@@ -294,7 +294,7 @@ WIZARD_STEPS = [
     "orderhub.wizard_steps.done",
 ]
 # What the steward calls every five seconds: short, repeatable, each its own transaction.
-STEWARD_SWEEPS = ["orders.tasks.sweep", "orders.board.bulk_runs.sweep"]
+STEWARD_SWEEPS = ["orders.tasks.sweep", "orders.board.bulk_runs.sweep", "promises.backtest_runs.sweep"]
 
 UNDO_WINDOW = timedelta(minutes=10)
 # Who knows what a step has brought about outside, in words: functions (order, step, facts) -> text; "" = nothing yet.

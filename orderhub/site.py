@@ -35,6 +35,7 @@ PAGES: tuple[str, ...] = (
     "orderhub.style_page.pages",
     "integrations.developer.pages",
     "integrations.gallery.urls",
+    "promises.backtest_page.pages",
 )
 
 

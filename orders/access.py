@@ -56,6 +56,10 @@ IMPORT_FILES = _connections(
 )
 
 
+# Histories to be replayed: who uploads one also takes it away again.
+BACKTEST = frozenset({"promises.view_backtestrun", "promises.add_backtestrun", "promises.delete_backtestrun"})
+
+
 def _edit(app: str, *models: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for verb in ("view", "add", "change") for model in models)
 
@@ -72,7 +76,8 @@ ROLES: dict[str, RoleRow] = {
                       "undo_step_late", "add_todo", "delete_calendarday", "view_auditentry", "see_all_orders",
                       "export_order", "share_savedview")
             | _connections("replay_message")
-            | _house("run_setup", "install_template"),
+            | _house("run_setup", "install_template")
+            | BACKTEST,
         ),
         RoleRow(
             "sales",
@@ -121,7 +126,8 @@ ROLES: dict[str, RoleRow] = {
         RoleRow(
             "viewer",
             _("Management (reads only)"),
-            SEE_ORDERS | SEE_STOCK | SEE_RULES | _orders("view_auditentry", "see_all_orders", "export_order"),
+            frozenset({"promises.view_backtestrun"})
+            | SEE_ORDERS | SEE_STOCK | SEE_RULES | _orders("view_auditentry", "see_all_orders", "export_order"),
         ),
         RoleRow(
             "auditor",

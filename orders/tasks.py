@@ -24,6 +24,7 @@ TASKS = {
     "imports": "integrations.tasks.run_imports",
     "rejudge": "orders.tasks.rejudge",
     "bulk": "orders.board.bulk_runs.work",
+    "backtests": "promises.backtest_runs.work",
     "beat": "orders.tasks.beat",
 }
 

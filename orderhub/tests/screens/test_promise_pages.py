@@ -1,0 +1,50 @@
+"""Back-test and calibration in a real browser: how they fit, who can use them, and a history from upload to picture."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from orderhub.bench.browser import overflow, small_targets, violations
+from orders.tests.staff import make_staff
+from promises.backtest_runs import BacktestRun, begin_next, replay
+from promises.tests.histories import make_history
+from promises.tests.test_backtest import cells
+from promises.tests.test_backtest_page import MAY, as_csv
+
+BACKTEST = "/admin/promises/backtest/"
+LOOKS = [("zh-hans", 1440, True), ("en", 390, False)]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings, tmp_path):
+    settings.VAR_DIR = tmp_path
+
+
+def test_a_history_goes_from_the_upload_to_its_picture(open_page, tmp_path):
+    file = tmp_path / "history.csv"
+    file.write_bytes(as_csv([cells(past) for past in make_history(900, per_day=30)]))
+    user = make_staff(may=MAY)
+    page = open_page(user, BACKTEST)
+
+    page.get_by_label("Order history").set_input_files(str(file))
+    page.get_by_role("button", name="Upload and replay it").click()
+    page.get_by_role("progressbar").wait_for()
+    run = BacktestRun.objects.get()
+    assert begin_next(datetime.now(UTC), lambda pk, attempt: replay(pk, attempt))
+    # The page asks by itself and shows the end without being reloaded by hand.
+    page.get_by_role("table").first.wait_for()
+
+    names = page.locator("#methods tbody th").all_inner_texts()
+    assert names == ["This hub", "The file's own promises", "Average of the last 120 days"]
+    assert page.locator("#weeks-table tbody tr").count() == len(
+        page.locator(".promise-plot circle.dot-platform").all()
+    )
+    found = {}
+    for language, width, dark in LOOKS:
+        for path in (BACKTEST, f"{BACKTEST}{run.pk}/"):
+            other = open_page(user, path, language=language, width=width, dark=dark)
+            small = [one for one in small_targets(other, 24 if width > 400 else 44) if "hub-brand" not in one]
+            found[path, width] = (overflow(other), violations(other), small)
+    assert found == dict.fromkeys(found, (0, [], []))
