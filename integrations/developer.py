@@ -350,7 +350,7 @@ def limits() -> list[tuple[Any, str]]:
     """What one sender may do, as this installation is set."""
     megabytes = settings.INBOUND_MAX_BYTES / 1024 / 1024
     return [
-        (_("Requests a minute, for each token and web process"), str(settings.API_REQUESTS_PER_MINUTE)),
+        (_("Requests a minute, for each token"), str(settings.API_REQUESTS_PER_MINUTE)),
         (_("Items in one request"), str(MAX_ITEMS)),
         (_("Size of one request"), f"{megabytes:.0f} MB"),
         (_("How far webhook-timestamp may be off"), _minutes(settings.WEBHOOK_TOLERANCE)),

@@ -89,7 +89,7 @@ class ApiToken(Audited):
     """A key that lets one connection's system call the API. Only its hash is kept; the clear text is shown once."""
 
     NOT_AUDITED = frozenset({"digest"})
-    HOUSEKEEPING = frozenset({"used_at"})
+    HOUSEKEEPING = frozenset({"used_at", "n_left", "left_at"})
 
     connection = models.ForeignKey(
         Connection, verbose_name=_("connection"), on_delete=models.CASCADE, related_name="tokens"
@@ -101,6 +101,9 @@ class ApiToken(Audited):
     made_at = models.DateTimeField(_("made"), editable=False)
     used_at = models.DateTimeField(_("last used"), null=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+    # How many requests it might still make, and at which UNIX second that was so (integrations/throttling.py).
+    n_left = models.FloatField(default=0, editable=False)
+    left_at = models.FloatField(default=0, editable=False)
 
     class Meta:
         verbose_name = _("API token")
