@@ -128,6 +128,8 @@ def _context(action: Action, asked: Asked, given: QueryDict) -> dict[str, Any]:
         "ids": _ids(given),
         "list": given.get("list", ""),
         "at_once": bulk_runs.AT_ONCE,
+        # Said here: a template would call the function that it finds under the action's name for it.
+        "may_be_undone": action.undo is not None,
         "must_count": asked.must_count,
         "typed": given.get("typed", ""),
         "submit_label": f"{action.label} ({asked.preview.n_done})",

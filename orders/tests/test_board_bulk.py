@@ -65,6 +65,19 @@ def test_a_preview_says_how_many_and_whom_it_skips_and_changes_nothing(clock, cl
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("action", "is_way_back"), [("rush", True), ("date", True), ("rejudge", False)])
+def test_a_preview_says_whether_there_is_a_way_back(clock, client, action, is_way_back):
+    order = make_order()
+    log_in(client, make_staff("ops_manager", "sales"))
+    client.cookies["django_language"] = "en"
+
+    shown = client.get(BULK, {"action": action, "ids": [order.pk]}).content.decode()
+
+    assert ("This can be undone for 10 minutes." in shown) is is_way_back
+    assert ("This cannot be undone as a whole." in shown) is not is_way_back
+
+
+@pytest.mark.django_db
 def test_a_note_is_written_on_every_chosen_order_and_can_be_taken_back(clock, client):
     orders = [make_order() for _n in range(3)]
     log_in(client, make_staff("ops_manager"))
