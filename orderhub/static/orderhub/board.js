@@ -7,6 +7,10 @@ hub.onready(() => {
   if (runBox) follow(runBox);
   if (!board) return;
 
+  // On a phone the tabs are wider than the screen: the view one is in should be among those one sees.
+  const tab = document.querySelector(".board-tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 16;
+
   const bulk = document.getElementById("bulk");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const rows = () => [...board.querySelectorAll("[data-id]")];

@@ -190,3 +190,34 @@ def test_the_board_works_without_a_script(open_page, manager, orders):
 
     assert page.locator(".chip-ok").count() >= 1
     assert Order.objects.get(pk=orders[0].pk).is_rush
+
+
+@pytest.mark.parametrize(("language", "width", "dark"), [("zh-hans", 390, False), ("en", 1440, True)])
+def test_a_step_for_many_is_confirmed_after_a_look_at_the_riskiest(
+    open_page, manager, orders, language, width, dark
+):
+    # The browser notes a refused form on its console.
+    page = open_page(manager, BOARD, language=language, width=width, dark=dark, strict=False)
+    for order in orders[:6]:
+        page.locator(f"#o-{order.pk} input").check()
+    page.click("button[value=date]")
+    page.locator(".riskiest details").first.wait_for()
+    assert page.locator(".riskiest summary").count() == 5
+
+    for summary in page.locator(".riskiest summary").all():
+        summary.press("Enter")
+    assert (overflow(page), violations(page), small_targets(page, 24)) == (0, [], [])
+    for box in page.locator(".riskiest input").all()[:4]:
+        box.check()
+    page.fill("input[type=date]", "2099-01-01")
+    page.fill("#typed", "6")
+    page.click(".board-form .btn-primary")
+    page.locator(".banner-danger").wait_for()
+    assert page.locator(".riskiest details[open]").count() == 1
+    assert Order.objects.filter(next_step="stock").count() == 0
+
+    page.locator(".riskiest details[open] input").check()
+    page.click(".board-form .btn-primary")
+    page.wait_for_selector("[data-run]")
+
+    assert Order.objects.filter(next_step="stock").count() == 6
