@@ -16,7 +16,7 @@ from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, Min
+from django.db.models import Count, Min, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -40,8 +40,9 @@ from orders.states import forced
 # From here on a source that pushes is shown as silent: grey, never green.
 SILENT_AFTER = timedelta(hours=1)
 LATE_AFTER = timedelta(minutes=2)
-# A day's messages are counted up to here.
+# So many messages are looked at for each number, those of all connections together.
 COUNTED = 20_000
+NONE: tuple[int, datetime | None] = (0, None)
 State = InboundMessage.State
 SLUG = re.compile(r"(?:webhook|api|files)-[0-9a-f]{8}")
 
@@ -93,7 +94,7 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How one connection is doing. meaning: of its chip."""
+    """How one connection is doing. meaning: of its chip. at_least: the numbers that may be more, by name."""
 
     connection: Connection
     meaning: str
@@ -104,7 +105,7 @@ class Health:
     n_unmapped: int = 0
     oldest_at: datetime | None = None
     lag: timedelta | None = None
-    last_failed: InboundMessage | None = None
+    at_least: frozenset[str] = frozenset()
 
     @property
     def is_failing(self) -> bool:
@@ -185,44 +186,37 @@ def _one(request: HttpRequest, pk: int) -> Connection:
 # How they are doing.
 
 
-def health(connections: Sequence[Connection], at: datetime) -> list[Health]:
-    """How these connections are doing, in four questions however many they are."""
+def health(connections: Sequence[Connection], at: datetime, most: int = COUNTED) -> list[Health]:
+    """How these connections are doing, in four questions however many they are.
+
+    most: messages looked at for each number: the newest of today, the newest that failed, the oldest that wait.
+    """
     midnight = localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
-    newest = InboundMessage.objects.filter(received_at__gte=midnight).order_by("-received_at")[:COUNTED]
-    today = _counted(InboundMessage.objects.filter(pk__in=newest.values("pk")))
-    failed = _counted(InboundMessage.objects.filter(state=State.FAILED))
-    unmapped = _counted(UnmappedValue.objects.filter(mapped_at=None))
-    waiting = {
-        row["connection"]: (row["n"], row["oldest"])
-        for row in InboundMessage.objects.filter(state=State.WAITING)
-        .values("connection")
-        .annotate(n=Count("pk"), oldest=Min("received_at"))
-        .order_by()
-    }
-    return [
-        _judged(
-            one, at, today.get(one.pk, 0), failed.get(one.pk, 0), waiting.get(one.pk), unmapped.get(one.pk, 0)
-        )
-        for one in connections
-    ]
+    messages = InboundMessage.objects.all()
+    today = _counted(messages.filter(received_at__gte=midnight).order_by("-received_at")[:most])
+    failed = _counted(messages.filter(state=State.FAILED).order_by("-id")[:most])
+    waiting = _counted(messages.filter(state=State.WAITING).order_by("id")[:most])
+    unmapped = UnmappedValue.objects.filter(mapped_at=None).values_list("connection")
+    tallies = {"today": today, "failed": failed, "waiting": waiting}
+    at_least = frozenset(
+        name for name, tally in tallies.items() if sum(n for n, _first in tally.values()) >= most
+    )
+    n_unmapped = dict(unmapped.annotate(n=Count("pk")).order_by())
+    found = []
+    for one in connections:
+        (n_today, _first), (n_failed, _first) = today.get(one.pk, NONE), failed.get(one.pk, NONE)
+        n_waiting, oldest = waiting.get(one.pk, NONE)
+        lag = at - oldest if oldest else None
+        meaning, word = _standing(one, at, lag)
+        numbers = (n_today, n_failed, n_waiting, n_unmapped.get(one.pk, 0))
+        found.append(Health(one, meaning, word, *numbers, oldest, lag, at_least))
+    return found
 
 
-def _counted(rows: Any) -> dict[int, int]:
-    return dict(rows.order_by().values_list("connection").annotate(n=Count("pk")))
-
-
-def _judged(
-    one: Connection,
-    at: datetime,
-    n_today: int,
-    n_failed: int,
-    waiting: tuple[int, datetime] | None,
-    n_unmapped: int,
-) -> Health:
-    n_waiting, oldest = waiting or (0, None)
-    lag = at - oldest if oldest else None
-    meaning, word = _standing(one, at, lag)
-    return Health(one, meaning, word, n_today, n_failed, n_waiting, n_unmapped, oldest, lag)
+def _counted(chosen: QuerySet[InboundMessage]) -> dict[int, tuple[int, datetime | None]]:
+    """By connection: how many of the chosen messages are its, and when the first of them came."""
+    rows = InboundMessage.objects.filter(pk__in=chosen.values("pk")).order_by().values_list("connection")
+    return {pk: (n, oldest) for pk, n, oldest in rows.annotate(n=Count("pk"), oldest=Min("received_at"))}
 
 
 def _standing(one: Connection, at: datetime, lag: timedelta | None) -> tuple[str, str]:
@@ -256,7 +250,6 @@ def gallery(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "judged": judged,
         "kinds": [(kind, all(map(request.user.has_perm, kind.permissions))) for kind in KINDS.values()],
         "may_change": request.user.has_perm("integrations.change_connection"),
-        "counted": COUNTED,
         "forced": forced(request),
         "now": now(),
     }
@@ -347,7 +340,6 @@ def _detail_page(
         "last_run": ImportRun.objects.filter(connection=connection).first(),
         "may_change": request.user.has_perm("integrations.change_connection"),
         "may_set_secret": request.user.has_perm("integrations.set_secret"),
-        "counted": COUNTED,
     }
     return TemplateResponse(request, "integrations/connection.html", context)
 
@@ -366,7 +358,6 @@ def state(request: HttpRequest, site: AdminSite, pk: int) -> HttpResponse:
         "one": health([connection], now())[0],
         "connection": connection,
         "last": last,
-        "counted": COUNTED,
         "problems": last.errors if last else [],
     }
     html = render_to_string("integrations/connection_wait.html", context, request)

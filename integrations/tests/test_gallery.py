@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from integrations import ingest
+from integrations import gallery, ingest
 from integrations.models import ApiToken, Connection, InboundMessage
 from integrations.tests.factories import arrive, make_connection, order_item
 from orders.models import AuditEntry, Order
@@ -203,3 +203,19 @@ def test_the_gallery_asks_the_same_questions_for_many_connections(django_assert_
 
     with django_assert_max_num_queries(14):
         client.get(ALL)
+
+
+def test_numbers_that_were_not_counted_to_the_end_say_so_on_every_connection():
+    busy, quiet = make_connection("busy"), make_connection("quiet")
+    arrive(quiet, "fact", {"n": 0}, at=MONDAY)
+    for number in range(3):
+        arrive(busy, "fact", {"n": number}, at=MONDAY + timedelta(minutes=1))
+    InboundMessage.objects.filter(connection=busy).update(state="failed")
+
+    cut = gallery.health([busy, quiet], MONDAY + timedelta(minutes=2), most=3)
+    whole = gallery.health([busy, quiet], MONDAY + timedelta(minutes=2), most=5)
+
+    assert [(one.n_today, one.n_failed, one.n_waiting) for one in cut] == [(3, 3, 0), (0, 0, 1)]
+    assert [one.at_least for one in cut] == [{"today", "failed"}] * 2
+    assert [(one.n_today, one.n_failed, one.n_waiting) for one in whole] == [(3, 3, 0), (1, 0, 1)]
+    assert [one.at_least for one in whole] == [set(), set()]
