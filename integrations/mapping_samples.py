@@ -22,8 +22,8 @@ from integrations import files
 from integrations.files import FileRefused
 from integrations.files.runs import upload_path
 from integrations.mapping import TRIAL_LIMIT
-from integrations.mapping.definition import Compiled
 from integrations.mapping.preview import Record
+from integrations.mapping.readers import Compiled
 from integrations.models import Connection, FieldMapping, ImportRowError, ImportRun, InboundMessage
 from orders import audit
 from orders.people import visible

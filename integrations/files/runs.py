@@ -24,7 +24,7 @@ from integrations.files.opening import MIB, FileRefused, Source, max_upload, rec
 from integrations.files.rows import rows_of
 from integrations.files.unpacking import Packed, groups_by, packed, unpack
 from integrations.mapping import BadDefinition, check, compiled
-from integrations.mapping.definition import Compiled
+from integrations.mapping.readers import Compiled
 from integrations.models import Connection, FieldMapping, ImportRowError, ImportRun, InboundMessage
 from integrations.told import kept
 from integrations.told import told as _

@@ -11,7 +11,7 @@ from integrations.files.opening import RECORDS, TABLE, Source
 from integrations.files.rows import rows_of
 from integrations.files.unpacking import groups_by
 from integrations.mapping import compiled
-from integrations.mapping.definition import Compiled
+from integrations.mapping.readers import Compiled
 
 MAX_PASTED = 1_000_000
 Sample = dict[str, Any] | list[dict[str, Any]]

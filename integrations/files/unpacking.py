@@ -13,7 +13,7 @@ from integrations.canonical import Problem
 from integrations.files.opening import FileRefused, Source
 from integrations.files.rows import Row, rows_of
 from integrations.mapping import compiled
-from integrations.mapping.definition import Compiled
+from integrations.mapping.readers import Compiled
 from integrations.mapping.transforms import Refused, clean_text
 from integrations.mapping.translation import MAX_LINES
 from integrations.told import problem_of, row_of

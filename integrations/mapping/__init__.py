@@ -1,8 +1,8 @@
 """Field mapping as data: a definition says where each hub field stands in a record, and what outside values mean.
 
-definition.py checks and compiles a definition; translation.py applies it (pure); suggestion.py proposes one; editor.py
-turns one into a table of selects and back; preview.py shows what it makes of samples; versions.py saves and reverts it;
-rereading.py applies it anew to what arrived before. The format: docs/field-mapping.md.
+definition.py checks and compiles a definition into readers.py; translation.py applies it (pure); suggestion.py proposes
+one; editor.py turns one into a table of selects and back; preview.py shows what it makes of samples; versions.py saves
+and reverts it; rereading.py applies it anew to what arrived before. The format: docs/field-mapping.md.
 """
 
 from __future__ import annotations

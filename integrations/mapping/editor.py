@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
 from integrations.canonical import HUB_FIELDS, Mode
-from integrations.mapping.definition import CONTACT, LINE, ORDER_NAMES
+from integrations.mapping.definition import CONTACT, LINE, MADE_BY_HUB, ORDER_NAMES
 from integrations.mapping.suggestion import Suggestion, format_for
 from integrations.mapping.transforms import TRANSFORMS
 from orders.stages import FACT_KINDS
@@ -29,7 +29,6 @@ OPTIONS = ("mode", "default", "timezone", "separator", "decimal")
 # In the table a value that is known and says nothing; "" is a value that nobody has decided about.
 NOTHING = "-"
 MAX_FACTS = 50
-MADE_BY_HUB = ("order.placed", "order.changed", "status.unknown", "fact.retracted")
 SIGNS = re.compile(r"[^a-z]+")
 # What stands between several formats of one field in its input.
 BETWEEN = " | "

@@ -9,9 +9,10 @@ from typing import Any
 
 from integrations.canonical import Problem, Translated, Untranslatable
 from integrations.mapping import editor
-from integrations.mapping.definition import Compiled, partly
+from integrations.mapping.definition import partly
 from integrations.mapping.editor import FactRow, Row, Source, ValueRow
 from integrations.mapping.paths import BadPath, by_path
+from integrations.mapping.readers import Compiled
 from integrations.mapping.suggestion import Suggestion, paths_of, propose
 from integrations.mapping.transforms import Refused, shown
 from integrations.mapping.translation import TRIAL_LIMIT, FieldRead, Sample, read_fields, translate

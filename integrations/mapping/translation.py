@@ -20,16 +20,8 @@ from integrations.canonical import (
     UnknownValue,
     Untranslatable,
 )
-from integrations.mapping.definition import (
-    CONTACT,
-    LINE,
-    Compiled,
-    FactReader,
-    Reader,
-    StatusReader,
-    Unmapped,
-    compiled,
-)
+from integrations.mapping.definition import CONTACT, LINE, compiled
+from integrations.mapping.readers import Compiled, FactReader, Reader, StatusReader, Unmapped
 from integrations.mapping.transforms import Refused
 from integrations.told import told as _
 from orders.contacts import Person
