@@ -12,7 +12,7 @@ from openpyxl import Workbook
 from integrations.mapping.starters import TABLE_EN, TABLE_ZH
 from integrations.models import FieldMapping, ImportRun, InboundMessage
 from integrations.tests.senders import make_connection
-from integrations.tests.test_imports import carry_out, make_mapping, make_way_in, settle, start, table
+from integrations.tests.uploads import carry_out, make_mapping, make_way_in, settle, start, table
 from orders.models import Order, OrderFact
 from orders.stages import Role
 from orders.tests.factories import make_shop

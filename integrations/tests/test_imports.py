@@ -21,63 +21,26 @@ from integrations.models import (
     ImportRowError,
     ImportRun,
     InboundMessage,
-    UnmappedValue,
 )
-from integrations.tests.senders import make_connection
-from orders.models import AuditEntry, Order, OrderEvent, OrderFact, Shop, Todo
-from orders.stages import Role
+from integrations.tests.uploads import (
+    NINE,
+    carry_out,
+    make_mapping,
+    make_way_in,
+    settle,
+    start,
+    table,
+)
+from orders.models import AuditEntry, Order, OrderFact
 from orders.tests.factories import make_shop
 from orders.tests.staff import staff_client
 
 pytestmark = pytest.mark.django_db
 
-NINE = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
-COLUMNS = ["订单号", "下单时间", "商品编码", "数量", "订单状态", "手机"]
-ROW = {"订单号": "00123", "下单时间": "2026-11-22 08:00:00", "商品编码": "BRK-001", "数量": "2"}
-
 
 @pytest.fixture(autouse=True)
 def _uploads(tmp_path, settings):
     settings.UPLOAD_DIR = tmp_path / "uploads"
-
-
-def table(*rows: dict[str, str]) -> bytes:
-    lines = [",".join(COLUMNS), *(",".join({**ROW, **row}.get(name, "") for name in COLUMNS) for row in rows)]
-    return "\n".join(lines).encode()
-
-
-def make_mapping(name="table", **changes) -> FieldMapping:
-    mapping = FieldMapping(name=name, definition={**TABLE_ZH, **changes})
-    versions.save(mapping, by=None, at=NINE)
-    return mapping
-
-
-def make_way_in(shop: Shop | None = None, mapping: FieldMapping | None = None, slug="files") -> Connection:
-    return make_connection(
-        slug,
-        role=Role.SHOP,
-        shop=shop or make_shop(),
-        connector="rows",
-        mapping=mapping or make_mapping(slug),
-    )
-
-
-def start(connection: Connection, content: bytes, name="orders.csv") -> ImportRun:
-    return files.start_import(connection, connection.mapping, io.BytesIO(content), name, None)
-
-
-def settle() -> None:
-    while ingest.process().n_messages:
-        pass
-
-
-def carry_out(run: ImportRun) -> ImportRun:
-    while advance(run.pk):
-        pass
-    settle()
-    files.finish_if_settled(run.pk)
-    run.refresh_from_db()
-    return run
 
 
 def test_a_file_becomes_settled_orders_and_counts():
@@ -181,7 +144,7 @@ def test_importing_again_tries_failed_rows_again():
     assert (run.n_errors, run.n_duplicates, run.errors.get().field) == (1, 0, "lines[].qty")
 
 
-def test_a_run_goes_on_where_it_stopped(monkeypatch):
+def test_a_run_goes_on_where_it_stopped():
     run = start(make_way_in(), table(*({"订单号": f"A{number}"} for number in range(1201))))
     assert advance(run.pk)  # unpacked
     assert advance(run.pk)  # 500 read in; then the worker dies
@@ -242,98 +205,6 @@ def test_an_upload_has_a_limit(settings):
         files.keep(io.BytesIO(b"x" * 11))
 
     assert list(settings.UPLOAD_DIR.iterdir()) == []
-
-
-def test_a_value_that_was_unknown_is_read_anew_once_it_is_mapped():
-    connection = make_way_in()
-    carry_out(start(connection, table({"订单状态": "6"})))
-    order = Order.objects.get()
-    value = UnmappedValue.objects.get()
-    assert (value.field, value.value, order.payment) == ("订单状态", "6", "unpaid")
-    assert Todo.objects.filter(subject=f"unmapped:{value.pk}", done_at=None).exists()
-
-    rereading.add_value(connection.mapping, value, ["payment.received"])
-    versions.save(connection.mapping, by=None, at=NINE)
-    done = rereading.reread_value(value, at=NINE)
-    settle()
-
-    order.refresh_from_db()
-    value.refresh_from_db()
-    assert (done.n_orders, done.n_changed, done.n_retracted) == (1, 1, 1)
-    assert order.payment == "paid"
-    assert value.mapped_at == NINE
-    assert not Todo.objects.filter(subject=f"unmapped:{value.pk}", done_at=None).exists()
-    assert rereading.reread_value(value, at=NINE).n_changed == 0
-
-
-def test_a_changed_mapping_rewrites_nothing_until_asked():
-    connection = make_way_in()
-    carry_out(start(connection, table({})))
-    order = Order.objects.get()
-    mapping = connection.mapping
-    mapping.definition = {**TABLE_ZH, "fields": {**TABLE_ZH["fields"], "currency": {"constant": "EUR"}}}
-    versions.save(mapping, by=None, at=NINE)
-    settle()
-    order.refresh_from_db()
-    assert (order.currency, rereading.affected(mapping).n_open) == ("CNY", 1)
-
-    done = rereading.reread(mapping, at=NINE)
-
-    order.refresh_from_db()
-    assert (done.n_changed, order.currency) == (1, "EUR")
-    before = OrderFact.objects.count()
-    rereading.reread(mapping, at=NINE)
-    settle()
-    assert OrderFact.objects.count() == before
-
-
-def test_what_is_read_anew_moves_its_order_silently():
-    connection = make_way_in()
-    carry_out(start(connection, table({"订单状态": "6"})))
-    value, message = UnmappedValue.objects.get(), InboundMessage.objects.get()
-    heard_before = OrderEvent.objects.count()
-    rereading.add_value(connection.mapping, value, ["payment.received"])
-    versions.save(connection.mapping, by=None, at=NINE)
-
-    rereading.reread_value(value, at=NINE)
-    settle()
-
-    told = OrderEvent.objects.order_by("id")[heard_before:]
-    again = InboundMessage.objects.get()
-    assert {"moved", "axis"} <= {event.kind for event in told}
-    assert {event.silent for event in told} == {True}
-    assert (again.state, again.run, again.n_facts) == ("done", message.run, message.n_facts + 1)
-
-
-def test_a_message_that_names_a_missing_warehouse_when_read_anew_is_left_to_an_operator():
-    connection = make_way_in()
-    run = carry_out(start(connection, table({})))
-    mapping = connection.mapping
-    mapping.definition = {**TABLE_ZH, "fields": {**TABLE_ZH["fields"], "warehouse": {"constant": "nowhere"}}}
-    versions.save(mapping, by=None, at=NINE)
-    n_facts, n_events = OrderFact.objects.count(), OrderEvent.objects.count()
-
-    rereading.reread(mapping, at=NINE)
-    settle()
-
-    message = InboundMessage.objects.get()
-    assert (message.state, message.errors[0]["field"]) == ("failed", "warehouse")
-    assert (OrderFact.objects.count(), OrderEvent.objects.count()) == (n_facts, n_events)
-    run.refresh_from_db()
-    assert (run.n_orders, run.n_errors) == (1, 0)
-
-
-def test_saving_and_reverting_make_versions():
-    mapping = make_mapping()
-    mapping.definition = {**TABLE_ZH, "note": "two"}
-    assert versions.save(mapping, by=None, at=NINE)
-    assert not versions.save(mapping, by=None, at=NINE)
-
-    versions.revert(mapping, 1, by=None, at=NINE)
-
-    mapping.refresh_from_db()
-    assert (mapping.version, mapping.definition) == (3, TABLE_ZH)
-    assert list(mapping.versions.values_list("number", flat=True)) == [3, 2, 1]
 
 
 # The command.
@@ -447,104 +318,6 @@ def test_runs_of_other_shops_do_not_exist_for_me():
     assert client.post(f"/admin/integrations/importrun/{run.pk}/cancel/").status_code == 404
     run.refresh_from_db()
     assert run.state == "waiting"
-
-
-EDIT = ("integrations.view_fieldmapping", "integrations.change_fieldmapping", "integrations.add_fieldmapping")
-
-
-def test_a_mapping_is_saved_as_a_version_and_refused_with_the_place():
-    mapping = make_mapping()
-    client = staff_client(everything=True, may=EDIT)
-    address = f"/admin/integrations/fieldmapping/{mapping.pk}/change/"
-    changed = {**TABLE_ZH, "note": "new"}
-
-    wrong = client.post(address, {"name": "table", "definition": json.dumps({**changed, "version": 3})})
-    broken = client.post(address, {"name": "table", "definition": "{"})
-    saved = client.post(address, {"name": "table", "definition": json.dumps(changed)})
-
-    assert "version: " in str(wrong.context["errors"])
-    assert broken.status_code == 200
-    assert saved.status_code == 302
-    mapping.refresh_from_db()
-    assert (mapping.version, mapping.definition["note"]) == (2, "new")
-    page = client.get(address)
-    assert "收货人" in page.content.decode()
-    reverted = client.post(f"/admin/integrations/fieldmapping/{mapping.pk}/revert/1/")
-    assert reverted.status_code == 302
-    mapping.refresh_from_db()
-    assert (mapping.version, mapping.definition) == (3, TABLE_ZH)
-
-
-def test_a_new_mapping_begins_with_a_starter():
-    client = staff_client(everything=True, may=EDIT)
-
-    page = client.get("/admin/integrations/fieldmapping/add/?starter=table-en")
-    client.post("/admin/integrations/fieldmapping/add/", {"name": "mine", "definition": json.dumps(TABLE_ZH)})
-
-    assert "order_id" in page.content.decode()
-    assert FieldMapping.objects.get(name="mine").versions.count() == 1
-
-
-def test_a_trial_on_the_page_writes_nothing():
-    mapping = make_mapping()
-    client = staff_client(everything=True, may=EDIT)
-    address = f"/admin/integrations/fieldmapping/{mapping.pk}/trial/"
-
-    page = client.post(
-        address,
-        {
-            "definition": json.dumps(TABLE_ZH),
-            "samples": table({}, {"数量": "x", "订单号": "B"}).decode(),
-            "try": "1",
-        },
-    )
-
-    assert (page.context["n_passed"], page.context["n_failed"]) == (1, 1)
-    assert ("订单号", "00123") in page.context["paths"]
-    assert client.post(address, {"definition": json.dumps(TABLE_ZH), "last": "1"}).status_code == 403
-    assert not InboundMessage.objects.exists()
-    mapping.refresh_from_db()
-    assert mapping.version == 1
-
-
-@pytest.mark.parametrize(
-    "sample", ['{"订单号":\n"A"}', '[{"订单号": "A"}]', '{"订单号": "A"}\n{"订单号": "B"}', "订单号;b\nA;1"]
-)
-def test_samples_may_be_pasted_in_any_form(sample):
-    assert files.samples_from(sample, TABLE_ZH, 20)[0]["订单号"] == "A"
-
-
-def test_an_unknown_value_is_mapped_on_its_page():
-    connection = make_way_in()
-    carry_out(start(connection, table({"订单状态": "6"})))
-    value = UnmappedValue.objects.get()
-    client = staff_client(everything=True, may=(*EDIT, "integrations.view_unmappedvalue"))
-    address = f"/admin/integrations/unmappedvalue/{value.pk}/map/"
-
-    assert client.get("/admin/integrations/unmappedvalue/").status_code == 200
-    assert client.get(address).context["is_status"]
-    assert client.post(address, {"kinds": ["payment.received"]}).status_code == 302
-    settle()
-
-    connection.mapping.refresh_from_db()
-    assert connection.mapping.definition["status"]["values"]["6"] == ["payment.received"]
-    assert Order.objects.get().payment == "paid"
-
-
-def test_pages_of_mappings_need_their_permissions():
-    mapping = make_mapping()
-    nobody = staff_client(everything=True)
-    reader = staff_client(everything=True, may=("integrations.view_fieldmapping",))
-    base = f"/admin/integrations/fieldmapping/{mapping.pk}"
-
-    assert nobody.get(f"{base}/trial/").status_code == 404
-    assert reader.get(f"{base}/trial/").status_code == 200
-    for name in ("revert/1", "reread", "replay"):
-        assert reader.post(f"{base}/{name}/").status_code == 403
-        assert reader.get(f"{base}/{name}/").status_code == 405
-    saved = reader.post(f"{base}/trial/", {"definition": json.dumps({**TABLE_ZH, "note": "x"}), "save": "1"})
-    assert saved.status_code == 403
-    assert mapping.versions.count() == 1
 
 
 def test_what_a_run_is_tried_on_comes_from_the_file():
