@@ -33,6 +33,7 @@ PLACES: tuple[Place, ...] = (
     Place("admin:connections", _("Connections"), "cable", "integrations.view_connection"),
     Place("admin:insights", _("Insights"), "eye"),
     Place("admin:promise_backtest", _("Back-test"), "history", "promises.view_backtestrun"),
+    Place("admin:promise_calibration", _("Calibration"), "check", "promises.view_backtestrun"),
     Place("admin:wizard", _("Set up"), "settings", "orderhub.run_setup"),
     Place("admin:api", _("API"), "key", "integrations.view_apitoken"),
 )

@@ -36,6 +36,7 @@ PAGES: tuple[str, ...] = (
     "integrations.developer.pages",
     "integrations.gallery.urls",
     "promises.backtest_page.pages",
+    "promises.calibration_page.pages",
 )
 
 

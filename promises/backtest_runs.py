@@ -27,6 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
 from orders import audit, tasks
+from promises import calibration_rows
 from promises.history_file import OPTIONAL, REQUIRED, BadHistory, read_history, read_rows, readable, unpacked
 
 if TYPE_CHECKING:
@@ -120,6 +121,11 @@ class BacktestRun(models.Model):
     @property
     def path(self) -> Path:
         return _folder() / self.stored
+
+    @property
+    def judged_path(self) -> Path:
+        """Where its judged promises lie (calibration_rows.py)."""
+        return _folder() / self.stored.replace(".csv.gz", ".judged.csv.gz")
 
     @property
     def why_it_stopped(self) -> StrOrPromise:
@@ -216,11 +222,16 @@ def _lines(text: IO[str]) -> Iterator[str]:
 
 def remove(run: BacktestRun) -> None:
     """Take away the row, its figures and its file. A replay that is under way finds out and stops."""
-    path = run.path
+    paths = (run.path, run.judged_path)
     with transaction.atomic():
         audit.record("backtest.remove", run, before={"file": run.file_name, "orders": run.n_orders})
         run.delete()
-        transaction.on_commit(lambda: path.unlink(missing_ok=True))
+        transaction.on_commit(lambda: _delete(paths))
+
+
+def _delete(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 # Having it replayed. numpy and the history take memory that no worker is to keep, so each replay has a process of its own.
@@ -307,13 +318,18 @@ def _played(run: BacktestRun) -> dict[str, Any]:
     from promises.replay import back_test
 
     aim = _aim(history, run)
+    listening = calibration_rows.Listening(aim)
     result = back_test(
         history,
         sorted({*TARGETS, aim}),
         scored_from=run.scored_from,
         scored_to=run.scored_to,
         progress=_Beat(run),
+        heard=listening,
     )
+    if not _is_own(run).exists():
+        raise _Lost
+    calibration_rows.write(run.judged_path, listening.rows)
     return as_kept(result, aim)
 
 
@@ -349,11 +365,16 @@ def as_kept(result: Result, aim: float) -> dict[str, Any]:
     }
 
 
+def _is_own(run: BacktestRun) -> models.QuerySet[BacktestRun]:
+    """The run, as long as this attempt works on it."""
+    return BacktestRun.objects.filter(pk=run.pk, attempt=run.attempt, state=State.RUNNING)
+
+
 class _Beat:
     """Says about once a second how far the replay is. Raises _Lost when the run is no longer this attempt's."""
 
     def __init__(self, run: BacktestRun) -> None:
-        self._own = BacktestRun.objects.filter(pk=run.pk, attempt=run.attempt, state=State.RUNNING)
+        self._own = _is_own(run)
         self._said_at = 0.0
 
     def __call__(self, done: int, total: int) -> None:
@@ -368,8 +389,9 @@ def _finish(run: BacktestRun, result: dict[str, Any]) -> None:
     if not result["rows"]:
         _fail(run.pk, run.attempt, Failure.NOTHING_SCORED)
         return
-    own = BacktestRun.objects.filter(pk=run.pk, attempt=run.attempt, state=State.RUNNING)
-    own.update(state=State.DONE, result=result, n_done=run.n_orders, n_total=run.n_orders, ended_at=now())
+    _is_own(run).update(
+        state=State.DONE, result=result, n_done=run.n_orders, n_total=run.n_orders, ended_at=now()
+    )
     _hint_next()
 
 
@@ -388,9 +410,13 @@ def _hint_next() -> None:
 
 def forget_strays(before: datetime) -> int:
     """Delete files that no run knows, left by a process that died while putting one down; how many."""
-    known = set(BacktestRun.objects.values_list("stored", flat=True))
+    known = {
+        path.name
+        for run in BacktestRun.objects.only("stored").iterator()
+        for path in (run.path, run.judged_path)
+    }
     n_gone = 0
-    for path in _folder().glob("*.csv.gz"):
+    for path in _folder().iterdir() if _folder().is_dir() else ():
         with suppress(FileNotFoundError):
             if path.name not in known and path.stat().st_mtime < before.timestamp():
                 path.unlink()

@@ -19,6 +19,7 @@ AVERAGE_OF = 120.0
 SMALLEST_WEEK = 30
 PLACED, HANDED, DELIVERED = 0, 1, 2
 Progress = Callable[[int, int], None]
+Heard = Callable[[Past, Forecast], None]
 
 
 class Event(NamedTuple):
@@ -81,14 +82,18 @@ def back_test(
     scored_from: date | None = None,
     scored_to: date | None = None,
     progress: Progress = lambda done, total: None,
+    heard: Heard = lambda past, forecast: None,
 ) -> Result:
-    """What hub, platform and average would have promised the delivered orders placed between the two dates, both included."""
+    """What hub, platform and average would have promised the delivered orders placed between the two dates, both included.
+
+    heard: is told each scored order with the hub's forecast for it, in the order of the placings.
+    """
     scored = {
         number
         for number, past in enumerate(history)
         if past.days is not None and _lies_between(past.order.placed_at.date(), scored_from, scored_to)
     }
-    hub, average = play(history, scored, targets, progress)
+    hub, average = play(history, scored, targets, progress, heard)
     platform = [
         Score(past.order.placed_at.date(), past.days or 0, past.promised_days, past.promised_days)
         for past in (history[number] for number in sorted(scored))
@@ -120,7 +125,7 @@ def events(history: Sequence[Past]) -> Iterator[Event]:
 
 
 def play(
-    history: Sequence[Past], scored: set[int], targets: Sequence[float], progress: Progress
+    history: Sequence[Past], scored: set[int], targets: Sequence[float], progress: Progress, heard: Heard
 ) -> tuple[dict[float, list[Score]], list[Score]]:
     """The scores of the hub by target, and of the average."""
     learner, average = Learner(), Average(AVERAGE_OF)
@@ -133,7 +138,9 @@ def play(
             forecast = learner.placed(past.order)
             if event.number in scored:
                 days = past.days or 0
-                _score_hub(hub, past.order, days, forecast)
+                if not isinstance(forecast, NoDate):
+                    heard(past, forecast)
+                    _score_hub(hub, past.order, days, forecast)
                 averages += _scores_of_average(past.order, days, average.at(event.at))
             progress(event.number + 1, last + 1)
             # Whatever happens from here on can change no promise.
@@ -147,9 +154,7 @@ def play(
     return hub, averages
 
 
-def _score_hub(hub: dict[float, list[Score]], order: Placed, days: int, forecast: Forecast | NoDate) -> None:
-    if isinstance(forecast, NoDate):
-        return
+def _score_hub(hub: dict[float, list[Score]], order: Placed, days: int, forecast: Forecast) -> None:
     shown = forecast.days_at(0.5)
     for target, scores in hub.items():
         scores.append(Score(order.placed_at.date(), days, forecast.days_at(target), shown))

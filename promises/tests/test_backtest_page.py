@@ -334,7 +334,7 @@ def test_who_may_only_look_can_neither_upload_nor_remove(content, folder):
 
     assert answers == [403, 403, 200]
     assert BacktestRun.objects.count() == 1
-    assert len(list(folder.iterdir())) == 1
+    assert sorted(folder.iterdir()) == sorted([run.path, run.judged_path])
 
 
 @pytest.mark.parametrize("tail", ["", "{pk}/", "{pk}/progress/"])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 
 import pytest
+from django.utils.timezone import now
 
 from orderhub.bench.browser import overflow, small_targets, violations
 from orders.tests.staff import make_staff
-from promises.backtest_runs import BacktestRun, begin_next, replay
+from promises.backtest_runs import BacktestRun, begin_next, replay, start
 from promises.tests.histories import make_history
 from promises.tests.test_backtest import cells
 from promises.tests.test_backtest_page import MAY, as_csv
 
 BACKTEST = "/admin/promises/backtest/"
+CALIBRATION = "/admin/promises/calibration/"
 LOOKS = [("zh-hans", 1440, True), ("en", 390, False)]
 
 
@@ -44,6 +47,30 @@ def test_a_history_goes_from_the_upload_to_its_picture(open_page, tmp_path):
     found = {}
     for language, width, dark in LOOKS:
         for path in (BACKTEST, f"{BACKTEST}{run.pk}/"):
+            other = open_page(user, path, language=language, width=width, dark=dark)
+            small = [one for one in small_targets(other, 24 if width > 400 else 44) if "hub-brand" not in one]
+            found[path, width] = (overflow(other), violations(other), small)
+    assert found == dict.fromkeys(found, (0, [], []))
+
+
+def test_each_number_of_the_calibration_opens_its_orders(open_page, tmp_path):
+    content = as_csv([cells(past) for past in make_history(1500, per_day=30)])
+    user = make_staff(may=MAY)
+    start(io.BytesIO(content), "a.csv", by=user, at=now(), scored_from=None, scored_to=None)
+    assert begin_next(now(), lambda pk, attempt: replay(pk, attempt))
+    page = open_page(user, CALIBRATION)
+
+    n, kept = page.locator("#table-lane tbody tr").first.get_by_role("link").all_inner_texts()
+    assert page.locator(".promise-plot circle").count() == 10
+    page.locator("#table-lane tbody tr").first.get_by_role("link", name=n, exact=True).click()
+    page.locator("#judged").wait_for()
+
+    assert f"{n} judged" in page.locator(".promise-lead").inner_text()
+    assert kept in page.locator(".promise-lead").inner_text()
+    behind = page.url.partition("/admin/")[2]
+    found = {}
+    for language, width, dark in LOOKS:
+        for path in (CALIBRATION, f"/admin/{behind}"):
             other = open_page(user, path, language=language, width=width, dark=dark)
             small = [one for one in small_targets(other, 24 if width > 400 else 44) if "hub-brand" not in one]
             found[path, width] = (overflow(other), violations(other), small)
