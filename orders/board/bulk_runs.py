@@ -6,9 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Case, Count, Q, When
 from django.utils.timezone import now
@@ -32,9 +33,6 @@ from orders.bulk import add_rows
 from orders.byhand import Refused, check_allowed
 from orders.desk import BulkRow, BulkRun
 from orders.tasks import SLICE, finish, hint, take
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +131,8 @@ def _check_steps(action: Action, n: int, actor: User, at: datetime) -> None:
             )
             % {"most": MOST_STEPS_ALONE},
         )
+    # One after another for one person: two requests that count at the same moment would both find room.
+    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     hour = at - timedelta(hours=1)
     mine = BulkRow.objects.filter(run__made_by=actor, run__action=action.code, run__made_at__gt=hour)
     before = mine.exclude(outcome__in=[Outcome.SKIPPED, Outcome.FAILED]).count()

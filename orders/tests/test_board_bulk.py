@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from orders.board import bulk_runs
@@ -436,6 +437,32 @@ def _killed_at_the_row(execute, sql, params, many, context):
     if sql.startswith("UPDATE") and "orders_bulkrow" in sql:
         os.kill(os.getpid(), signal.SIGKILL)
     return execute(sql, params, many, context)
+
+
+def begin_dates(user_id, order_ids):
+    """Begin a run over these orders; says whether the hour had room for it."""
+    wanted = Order.objects.filter(pk__in=order_ids)
+    try:
+        actor = User.objects.get(pk=user_id)
+        bulk_runs.begin(ACTIONS["date"], wanted, {"date": "2026-06-05"}, actor=actor, at=MONDAY)
+    except BulkRefused as refused:
+        return refused.code
+    return "begun"
+
+
+@pytest.mark.processes
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_of_one_person_at_once_do_not_both_find_room_in_the_hour():
+    with transaction.atomic():
+        actor, shop = make_staff("sales", everything=True), make_shop()
+        ids = [make_order(shop=shop).pk for _n in range(52)]
+    assert begin_dates(actor.pk, ids[:20]) == begin_dates(actor.pk, ids[20:34]) == "begun"
+
+    # Room for one of the four, and for no second.
+    outcomes_of_all = at_once(begin_dates, [(actor.pk, ids[n : n + 9]) for n in (34, 43, 34, 43)])
+
+    assert sorted(outcomes_of_all) == ["an_hour", "an_hour", "an_hour", "begun"]
+    assert BulkRow.objects.count() == 43
 
 
 @pytest.mark.processes
