@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import messages
@@ -191,7 +192,7 @@ def _look(desk: Desk) -> Preview:
             desk.bench.records,
             at=desk.at,
             shop=shop,
-            check=_refused_here if shop else None,
+            check=partial(_refused_here, shop) if shop else None,
             unseen=_unseen(desk),
         )
     )
@@ -206,7 +207,7 @@ def _shop(desk: Desk) -> str:
     return codes[0] if len(codes) == 1 else ""
 
 
-def _refused_here(said: Sequence[Translated]) -> list[Problem]:
+def _refused_here(shop: str, said: Sequence[Translated]) -> list[Problem]:
     """What the house would refuse although the mapping reads it: an unknown warehouse or order."""
     orders = [item for item in said if isinstance(item, OrderReport)]
     refs = [item.order for item in said if isinstance(item, FactItem)]
@@ -216,7 +217,7 @@ def _refused_here(said: Sequence[Translated]) -> list[Problem]:
         for order in orders:
             matching.check_order(order, masters)
         for ref in refs:
-            matching.check_ref(ref, masters, numbers)
+            matching.check_ref(ref, masters, numbers, shop)
     except Untranslatable as error:
         return error.problems
     return []

@@ -22,7 +22,7 @@ from integrations.inbox import Arrival, Receipt
 from integrations.models import Connection
 from integrations.told import told as _
 from orders.api import HubView, OrderList, Refused, error_body
-from orders.models import Order, OrderFact
+from orders.models import OrderFact
 
 MAX_ITEMS = 100
 MAX_ITEM = 256 * 1024
@@ -174,7 +174,7 @@ def check_item(
         said = _read(form, item, shop)
     except Untranslatable as error:
         return checked.refused(error.problems)
-    problems = [*_ahead(said, at), *_elsewhere(said, shop)]
+    problems = [*_ahead(said, at), *matching.elsewhere(said, shop)]
     if problems:
         return checked.refused(problems)
     warnings = tuple(items.ignored(item, known)) if isinstance(item, dict) else ()
@@ -228,41 +228,24 @@ def _ahead(said: Said, at: datetime) -> list[Problem]:
     ]
 
 
-def _elsewhere(said: Said, shop: str) -> list[Problem]:
-    """A token of one shop's connection speaks for that shop only."""
-    name, named = ("shop", said.shop) if isinstance(said, OrderReport) else ("order.shop", said.order.shop)
-    if shop and named and named != shop:
-        return [Problem(name, _("this token reports for the shop %(shop)s only") % {"shop": shop})]
-    return []
-
-
 def check_against_rows(checked: Sequence[Checked], connection: Connection) -> list[Checked]:
     """Refuse what names a shop, a warehouse or an order that does not exist. A few queries for any number of items."""
     said = [one.said for one in checked]
     refs = [one.order for one in said if isinstance(one, FactItem)]
     masters = matching.Masters.of([one for one in said if isinstance(one, OrderReport)], refs)
-    numbers = _numbers(connection, {ref.number for ref in refs if ref.number})
+    numbers = matching.known_numbers(refs)
+    shop = connection.shop.code if connection.shop else ""
     found = []
     for one in checked:
         try:
             if isinstance(one.said, OrderReport):
                 matching.check_order(one.said, masters)
             elif one.said is not None:
-                matching.check_ref(one.said.order, masters, numbers)
+                matching.check_ref(one.said.order, masters, numbers, shop)
             found.append(one)
         except Untranslatable as error:
             found.append(one.refused(error.problems))
     return found
-
-
-def _numbers(connection: Connection, wanted: set[str]) -> set[str]:
-    """The hub numbers among those wanted that exist in the connection's scope."""
-    if not wanted:
-        return set()
-    orders = Order.objects.filter(number__in=wanted)
-    if connection.shop_id is not None:
-        orders = orders.filter(shop_id=connection.shop_id)
-    return set(orders.values_list("number", flat=True))
 
 
 def _settled(

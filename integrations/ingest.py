@@ -199,21 +199,33 @@ def _unknown_in(items: Sequence[FactItem]) -> list[UnknownValue]:
 
 
 def _check(works: list[Work]) -> tuple[list[Work], Failed]:
-    """Turn away messages that name a shop, a warehouse or an order that does not exist: nothing of them is written."""
+    """Turn away messages that name a shop, a warehouse or an order that does not exist, or is not the sender's.
+
+    Nothing of them is written.
+    """
     masters = _masters(works)
     numbers = matching.known_numbers(item.order for work in works for item in work.items)
     good: list[Work] = []
     failed: Failed = []
     for work in works:
+        shop = work.message.connection.shop.code if work.message.connection.shop else ""
         try:
+            _check_shop(work, shop)
             for order in work.orders:
                 matching.check_order(order, masters)
             for item in work.items:
-                matching.check_ref(item.order, masters, numbers)
+                matching.check_ref(item.order, masters, numbers, shop)
             good.append(work)
         except Untranslatable as error:
             failed.append((work.message, error.problems))
     return good, failed
+
+
+def _check_shop(work: Work, shop: str) -> None:
+    """Raises Untranslatable if a connection of one shop speaks for another."""
+    said: list[OrderReport | FactItem] = [*work.orders, *work.items]
+    if problems := [problem for one in said for problem in matching.elsewhere(one, shop)]:
+        raise Untranslatable(problems)
 
 
 def _masters(works: Sequence[Work]) -> matching.Masters:

@@ -71,11 +71,15 @@ def check_order(report: OrderReport, masters: Masters) -> None:
         raise Untranslatable(problems)
 
 
-def check_ref(ref: OrderRef, masters: Masters, numbers: set[str]) -> None:
-    """Raises Untranslatable if the shop or the hub number does not exist. A waybill may be heard of before its order."""
+def check_ref(ref: OrderRef, masters: Masters, numbers: Mapping[str, str], shop: str = "") -> None:
+    """Raises Untranslatable if the shop or the hub number does not exist. A waybill may be heard of before its order.
+
+    numbers: as known_numbers says. shop: the only one whose orders the sender may name, "" for all.
+    """
     if ref.shop and ref.shop not in masters.shops:
         raise Untranslatable([_no_shop("order.shop", ref.shop)])
-    if ref.number and ref.number not in numbers:
+    # What another shop has does not exist for this sender, so that nobody can find out numbers by asking.
+    if ref.number and (ref.number not in numbers or (shop and numbers[ref.number] != shop)):
         raise Untranslatable(
             [Problem("order.number", _("there is no order %(number)s") % {"number": ref.number})]
         )
@@ -85,9 +89,18 @@ def _no_shop(field: str, code: str) -> Problem:
     return Problem(field, _("there is no shop “%(code)s”; create it, or correct the name") % {"code": code})
 
 
-def known_numbers(refs: Iterable[OrderRef]) -> set[str]:
+def elsewhere(said: OrderReport | FactItem, shop: str) -> list[Problem]:
+    """What is wrong with a report over a connection that serves this shop only; "" for one that serves all."""
+    name, named = ("shop", said.shop) if isinstance(said, OrderReport) else ("order.shop", said.order.shop)
+    if not shop or not named or named == shop:
+        return []
+    return [Problem(name, _("this connection reports for the shop %(shop)s only") % {"shop": shop})]
+
+
+def known_numbers(refs: Iterable[OrderRef]) -> dict[str, str]:
+    """The hub numbers named that exist, each with the code of its order's shop."""
     wanted = {ref.number for ref in refs if ref.number}
-    return set(Order.objects.filter(number__in=wanted).values_list("number", flat=True)) if wanted else set()
+    return dict(Order.objects.filter(number__in=wanted).values_list("number", "shop__code")) if wanted else {}
 
 
 def tie_numbers(references: dict[ReferenceKey, int]) -> None:

@@ -89,7 +89,7 @@ def look(digest: str, name: str, connection: Connection, mapping: FieldMapping) 
     seen: set[str] = set()
     while batch := list(islice(groups, BATCH)):
         messages = list(_translated(batch, mapping, shop, looked))
-        messages = list(_accepted(messages, looked))
+        messages = list(_accepted(messages, shop, looked))
         _count(messages, connection, seen, looked)
         if looked.n_rows >= MAX_ROWS or time.monotonic() - started > MAX_SECONDS:
             looked.is_whole = next(groups, None) is None
@@ -124,8 +124,8 @@ def _bad(looked: Looked, group: Group, problems: Sequence[Problem]) -> None:
     looked.bad.append(BadRow(group.row, tuple(problems), group.records[0]))
 
 
-def _accepted(messages: Sequence[_Message], looked: Looked) -> Iterator[_Message]:
-    """Those that the house takes: their shop, warehouse and order number exist."""
+def _accepted(messages: Sequence[_Message], shop: str, looked: Looked) -> Iterator[_Message]:
+    """Those that the house takes: their warehouse exists, and so does their order number in this shop."""
     orders = [message.order for message in messages if message.order]
     refs = [item.order for message in messages for item in message.said if isinstance(item, FactItem)]
     masters, numbers = matching.Masters.of(orders, refs), matching.known_numbers(refs)
@@ -135,7 +135,7 @@ def _accepted(messages: Sequence[_Message], looked: Looked) -> Iterator[_Message
                 if isinstance(item, OrderReport):
                     matching.check_order(item, masters)
                 elif isinstance(item, FactItem):
-                    matching.check_ref(item.order, masters, numbers)
+                    matching.check_ref(item.order, masters, numbers, shop)
         except Untranslatable as error:
             _bad(looked, message.group, error.problems)
         else:

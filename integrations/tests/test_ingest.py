@@ -20,7 +20,7 @@ from integrations.tests.factories import (
 )
 from orders.models import Contact, Customer, Order, OrderEvent, OrderFact, SourceHeard, Todo
 from orders.stages import Stage
-from orders.tests.factories import after, make_shop, make_warehouse
+from orders.tests.factories import MONDAY, after, make_shop, make_warehouse
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +147,7 @@ def test_a_delivered_fact_twice_with_two_message_keys_is_still_one_fact():
 
 
 def test_a_message_that_names_an_unknown_shop_fails_alone_and_can_be_replayed():
-    shop, connection = make_shop_with_connection()
+    shop, connection = make_shop(), make_connection("erp")
     arrive(connection, "order", order_item("nowhere", "A1"))
     arrive(connection, "order", order_item(shop, "A2"))
     ingest.process()
@@ -161,6 +161,38 @@ def test_a_message_that_names_an_unknown_shop_fails_alone_and_can_be_replayed():
 
     assert sorted(Order.objects.values_list("external_id", flat=True)) == ["A1", "A2"]
     assert states() == ["done", "done"]
+
+
+@pytest.mark.parametrize("by", ["shop", "number"])
+def test_a_shops_connection_reports_on_no_other_shops_orders(by):
+    theirs, their_connection = make_shop_with_connection()
+    _mine, connection = make_shop_with_connection()
+    arrive(their_connection, "order", order_item(theirs, "A1"))
+    ingest.process()
+    order = Order.objects.get()
+    named = {"shop": {"shop": theirs.code, "external_id": "A1"}, "number": {"number": order.number}}[by]
+    data = {"reason": "x", "order": named}
+    event = {"type": "cancel.requested", "timestamp": MONDAY.isoformat(), "data": data}
+    connection.connector = "standard_webhooks"
+    connection.save()
+
+    arrive(connection, "webhook", event, key="m-1")
+    ingest.process()
+
+    [row] = InboundMessage.objects.get(connection=connection).errors
+    assert row["field"] == f"order.{by}"
+    assert not OrderFact.objects.filter(kind="cancel.requested").exists()
+
+
+def test_a_shops_connection_places_no_other_shops_orders():
+    theirs, _their_connection = make_shop_with_connection()
+    _mine, connection = make_shop_with_connection()
+    arrive(connection, "order", order_item(theirs, "A1"))
+
+    ingest.process()
+
+    assert InboundMessage.objects.get().errors[0]["field"] == "shop"
+    assert not Order.objects.exists()
 
 
 def test_an_unknown_warehouse_is_named_and_nothing_is_written():
