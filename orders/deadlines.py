@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from orders.answer import Derivation
+from orders.answer import Derivation, StepView
 from orders.masters import Warehouse
 from orders.models import Order
 from orders.stages import STAGE_ROWS, STALLS_AFTER_ABROAD, STEP_ROWS, Intent, Stage, Step, StepState
@@ -25,6 +26,15 @@ HOME = {"", "CN"}
 def calendar_version() -> str:
     """The state of all calendars: another one whenever any calendar or day was changed. One query."""
     return WorkCalendar.objects.order_by("pk").values_list("version", flat=True).first() or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenDue:
+    """Until when a stored step was to be done, and what it was given for."""
+
+    is_open: bool
+    opened_at: datetime
+    due_at: datetime | None
 
 
 class Calendars:
@@ -75,19 +85,36 @@ def stall_deadline(order: Order, answer: Derivation, calendars: Calendars) -> da
 
 
 def step_deadlines(
-    order: Order, answer: Derivation, known: Mapping[str, datetime | None], calendars: Calendars
-) -> dict[Step, datetime | None]:
-    """Due times of the open steps. A step that was open before keeps the due time it had (known, by step)."""
+    order: Order,
+    answer: Derivation,
+    known: Mapping[str, GivenDue],
+    calendars: Calendars,
+    *,
+    is_moved_calendar: bool = False,
+) -> dict[Step, datetime]:
+    """Due times of all steps that are or were to be done. known: what is stored, by step.
+
+    An open step keeps the due time it was given unless the calendar has changed since. A step that is done keeps it
+    always; if its whole life was reported at once, it gets the one it would have been given.
+    """
     return {
-        view.step: known[view.step.value]
-        if view.step.value in known
-        else step_due(view.step, view.opened_at, calendars.of(order.warehouse_id))
+        view.step: _given(view, known.get(view.step.value), is_moved_calendar=is_moved_calendar)
+        or step_due(view.step, view.opened_at, calendars.of(order.warehouse_id))
         for view in answer.steps
-        if view.state == StepState.OPEN
+        if view.state != StepState.VOID
     }
 
 
-def step_due(step: Step, opened_at: datetime, calendar: Calendar) -> datetime | None:
+def _given(view: StepView, stored: GivenDue | None, *, is_moved_calendar: bool) -> datetime | None:
+    """The due time that stands, None if there is to be a new one."""
+    if stored is None:
+        return None
+    if view.state == StepState.OPEN:
+        return stored.due_at if stored.is_open and not is_moved_calendar else None
+    return stored.due_at if stored.is_open or stored.opened_at == view.opened_at else None
+
+
+def step_due(step: Step, opened_at: datetime, calendar: Calendar) -> datetime:
     """When a step that opened then is due."""
     row = STEP_ROWS[step]
     try:

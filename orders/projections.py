@@ -10,6 +10,7 @@ from django.db import models
 
 from orders.answer import Derivation
 from orders.bulk import add_rows, update_rows
+from orders.deadlines import GivenDue
 from orders.models import Order, OrderEvent, OrderHold, OrderLine, OrderStep, Parcel
 from orders.stages import STEP_ROWS, Step, StepState
 from orders.units import DELIVERED, SHIPPED
@@ -79,19 +80,18 @@ class Projections:
         self.holds = _Table(OrderHold, "name", _HOLD, order_ids)
         self._next_due: dict[int, datetime | None] = {}
 
-    def due_of(self, order_id: int) -> dict[str, datetime | None]:
-        """Due times of the steps that are stored as open."""
+    def due_of(self, order_id: int) -> dict[str, GivenDue]:
+        """Due times of the stored steps."""
         return {
-            step: values[3]
-            for step, (_pk, values) in self.steps.of(order_id).items()
-            if values[0] == StepState.OPEN.value
+            step: GivenDue(state == StepState.OPEN.value, opened_at, due_at)
+            for step, (_pk, (state, _owner, opened_at, due_at, *_rest)) in self.steps.of(order_id).items()
         }
 
     def next_due(self, order_id: int) -> datetime | None:
         return self._next_due.get(order_id)
 
     def take(
-        self, order: Order, answer: Derivation, dues: Mapping[Step, datetime | None], at: datetime
+        self, order: Order, answer: Derivation, dues: Mapping[Step, datetime], at: datetime
     ) -> list[Change]:
         """Note what the answer makes of the tables; returns (event kind, what, old, new) for the journal."""
         lines = {sku: _line(line) for sku, line in answer.lines.items()}
@@ -112,7 +112,8 @@ class Projections:
         self.parcels.take(order.pk, parcels)
         self.steps.take(order.pk, steps)
         self.holds.take(order.pk, holds)
-        self._next_due[order.pk] = min((due for due in dues.values() if due is not None), default=None)
+        is_open = [view.step for view in answer.steps if view.state == StepState.OPEN]
+        self._next_due[order.pk] = min((dues[step] for step in is_open), default=None)
         return changes
 
     def _parcel_changes(self, order_id: int, parcels: Mapping[str, tuple[Any, ...]]) -> Iterator[Change]:

@@ -219,8 +219,14 @@ def _settle_one(
     _take_columns(order, answer, masters)
     # Deadlines that were computed on calendars that have changed since are computed anew, and what moves is recorded.
     is_moved_calendar = before["clocked_with"] not in {"", masters.calendars.version}
-    known = {} if is_moved_calendar else projections.due_of(order.pk)
-    changes = projections.take(order, answer, step_deadlines(order, answer, known, masters.calendars), at)
+    dues = step_deadlines(
+        order,
+        answer,
+        projections.due_of(order.pk),
+        masters.calendars,
+        is_moved_calendar=is_moved_calendar,
+    )
+    changes = projections.take(order, answer, dues, at)
     order.step_due_at = projections.next_due(order.pk)
     order.clocked_with = masters.calendars.version
     _restart_clock(order, answer, before["stalls_at"], masters.calendars, at)

@@ -257,6 +257,30 @@ def test_a_step_keeps_the_due_time_it_was_given():
     assert order.step_due_at == first.due_at
 
 
+def test_a_step_that_is_done_says_until_when_it_was_to_be_done():
+    order = make_order()
+    first = OrderStep.objects.get(order=order, step="date")
+
+    told(order, "date.confirmed", 3, role="person", data={"date": "2026-06-05"})
+    told(order, "order.changed", 4, data={"fields": {"remark": "please hurry"}})
+
+    done = OrderStep.objects.get(order=order, step="date")
+    assert (done.state, done.due_at) == ("done", first.due_at)
+    assert (
+        Order.objects.get(pk=order.pk).step_due_at == OrderStep.objects.get(order=order, step="stock").due_at
+    )
+
+
+def test_a_life_that_is_reported_at_once_is_measured_too():
+    order = make_order()
+    OrderStep.objects.filter(order=order).delete()
+
+    told(order, "date.confirmed", 3, role="person", data={"date": "2026-06-05"})
+
+    step = OrderStep.objects.get(order=order, step="date")
+    assert (step.state, step.due_at) == ("done", MONDAY + timedelta(hours=4))
+
+
 def test_due_times_run_on_the_working_calendar():
     # Monday 10:00 in Shanghai + 4 working hours = 14:00 the same day.
     order = make_order()
