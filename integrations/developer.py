@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +28,7 @@ from integrations.api import MAX_ITEMS
 from integrations.models import ApiToken, Connection, InboundMessage
 from integrations.refusal_codes import REFUSAL_CODES
 from integrations.sandbox.post import Hub, Letter
-from integrations.signatures import SHARED
+from integrations.signatures import new_secret
 from integrations.views import SECRET_NAME
 from orders.access import ROLES
 from orders.masters import Shop
@@ -183,7 +181,7 @@ def make_keys(user: Any, at: datetime) -> tuple[str, str]:
 @sensitive_variables()
 def renew_secret(connection: Connection) -> str:
     """A new webhook secret of the test connection, in clear; the one before is worth nothing."""
-    secret = SHARED + base64.b64encode(secrets.token_bytes(32)).decode()
+    secret = new_secret()
     connection.seal({**connection.secrets(), SECRET_NAME: [secret]})
     connection.save(update_fields=["sealed_secrets"])
     return secret

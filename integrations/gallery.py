@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from django_stubs_ext import StrOrPromise
 
 from integrations import tokens
 from integrations.models import Connection, ImportRun, InboundMessage, UnmappedValue
-from integrations.signatures import SHARED
+from integrations.signatures import new_secret
 from integrations.views import SECRET_NAME
 from orders import audit
 from orders.masters import Shop
@@ -311,10 +310,6 @@ def _connected(request: HttpRequest, site: AdminSite, kind: Kind, given: dict[st
             f"{reverse('admin:integrations_importrun_add')}?connection={connection.pk}"
         )
     return _detail_page(request, site, connection, clear=clear)
-
-
-def new_secret() -> str:
-    return SHARED + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def detail(request: HttpRequest, site: AdminSite, pk: int) -> HttpResponse:

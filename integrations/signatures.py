@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets as randomness
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -161,6 +162,11 @@ def _decoded(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadSecret(_("the secret is not base64")) from None
+
+
+def new_secret() -> str:
+    """A shared secret that nobody has had before."""
+    return SHARED + base64.b64encode(randomness.token_bytes(32)).decode()
 
 
 def hidden(secret: str) -> str:
