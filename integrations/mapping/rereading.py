@@ -114,11 +114,11 @@ def reread_value(value: UnmappedValue, *, at: datetime) -> Reread:
     orders = Order.objects.filter(is_open=True, links__reference__facts__in=facts).distinct().order_by("id")
     done = Reread()
     with audit.acting(way="admin", reason=f"{value.field} = {value.value}"):
-        for start in range(0, COUNTED, ORDERS_AT_ONCE):
-            batch = list(orders[start : start + ORDERS_AT_ONCE])
+        # By id and not by place: an order that closes by what it now says leaves the list.
+        batch = list(orders[:ORDERS_AT_ONCE])
+        while batch and done.n_orders < COUNTED:
             _add(done, _reread_orders(batch, [connection], at))
-            if len(batch) < ORDERS_AT_ONCE:
-                break
+            batch = list(orders.filter(pk__gt=batch[-1].pk)[:ORDERS_AT_ONCE])
     if knows(connection.mapping, value):
         UnmappedValue.objects.filter(pk=value.pk).update(mapped_at=at)
         Todo.objects.filter(subject=f"unmapped:{value.pk}", done_at=None).update(done_at=at, outcome="mapped")

@@ -117,3 +117,17 @@ def test_saving_and_reverting_make_versions():
     mapping.refresh_from_db()
     assert (mapping.version, mapping.definition) == (3, TABLE_ZH)
     assert list(mapping.versions.values_list("number", flat=True)) == [3, 2, 1]
+
+
+def test_every_order_with_the_value_is_read_anew_though_each_closes_by_it():
+    connection = make_way_in()
+    n_orders = rereading.ORDERS_AT_ONCE + 20
+    carry_out(start(connection, table(*({"订单号": f"A{n}", "订单状态": "6"} for n in range(n_orders)))))
+    value = UnmappedValue.objects.get()
+    rereading.add_value(connection.mapping, value, ["cancel.accepted"])
+    versions.save(connection.mapping, by=None, at=NINE)
+
+    done = rereading.reread_value(value, at=NINE)
+
+    assert (done.n_orders, done.n_changed) == (n_orders, n_orders)
+    assert Order.objects.filter(stage="cancelled").count() == n_orders
