@@ -123,7 +123,8 @@ def save(
         definition = replace(query, sort_code="", columns=(), density="", layout="table").definition()
         row.filters = definition.urlencode() or "x=1"
         row.sort, row.columns = query.sort_code, list(query.columns)
-        row.density = query.density or row.density
+        # As the person sees the list now; an address that says nothing shows it as they like it.
+        row.density = query.density or (known.density if known else preference_of(user).density)
         row.layout = query.layout
         row.save()
     return row

@@ -53,6 +53,16 @@ def test_a_view_keeps_filters_sort_columns_density_and_layout_and_no_orders(clie
     assert shown["query"].limits == (5, 0, 0, 0)
 
 
+def test_a_view_is_as_dense_as_the_list_that_was_saved(client):
+    person = make_staff("sales")
+    StaffPreference.objects.create(user=person, density="compact")
+    log_in(client, person)
+
+    client.post(VIEWS, {"do": "save", "name": "Held", "query": "held=1"})
+
+    assert client.get(f"{BOARD}?view={SavedView.objects.get().pk}").context["density"] == "compact"
+
+
 def test_a_private_view_is_seen_by_its_owner_only_and_a_shared_one_by_all(client):
     owner, other = make_staff("ops_manager"), make_staff("sales")
     log_in(client, owner)
