@@ -17,6 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
+from django.utils.text import Truncator
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -33,6 +34,7 @@ from promises.history_file import OPTIONAL, REQUIRED, BadHistory
 
 SEE, ADD, REMOVE = (f"promises.{verb}_backtestrun" for verb in ("view", "add", "delete"))
 SHOWN = 20
+MAX_WORDS = 600
 METHODS: dict[str, StrOrPromise] = {
     "hub": gettext_lazy("This hub"),
     "platform": gettext_lazy("The file's own promises"),
@@ -182,7 +184,8 @@ def _started(form: UploadForm, request: HttpRequest) -> BacktestRun | None:
             scored_to=given["scored_to"],
         )
     except BadHistory as error:
-        form.add_error("file", str(error))
+        # A file that is no table may have one column name of a hundred thousand characters.
+        form.add_error("file", Truncator(str(error)).chars(MAX_WORDS))
         return None
 
 

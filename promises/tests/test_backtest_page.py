@@ -160,6 +160,13 @@ def test_a_file_that_cannot_be_read_is_refused_and_nothing_is_kept(browser, fold
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
+def test_a_refusal_does_not_repeat_a_whole_file(browser):
+    answer = upload(browser, b"x" * 90_000)
+
+    assert "has no column “purchased_at" in answer.context["form"].errors["file"][0]
+    assert len(answer.context["form"].errors["file"][0]) == 600
+
+
 def test_a_file_that_is_too_large_is_refused_unread(browser, folder):
     answer = upload(browser, b"x" * (backtest_runs.MAX_BYTES + 1))
 
