@@ -29,11 +29,13 @@ from integrations.files.runs import OPEN, upload_path
 from integrations.mapping import BadDefinition, check
 from integrations.models import Connection, FieldMapping, ImportRun, InboundMessage
 from orders import audit
+from orders.access import ROLES
 from orders.people import visible
 from orders.scoped_admin import ScopedAdmin
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_RETRIED = 10_000
+CONNECT = "integrations.add_connection"
 
 
 class UploadForm(forms.Form):
@@ -116,7 +118,9 @@ class ImportRunAdmin(ScopedAdmin):
             "opts": self.opts,
             "form": form,
             "has_connections": form.fields["connection"].queryset.exists(),  # type: ignore[attr-defined]
-            "may_connect": request.user.has_perm("integrations.add_connection"),
+            "may_connect": request.user.has_perm(CONNECT),
+            "connect_label": gettext("Add: %(records)s") % {"records": Connection._meta.verbose_name_plural},
+            "connect_roles": [row.label for row in ROLES.values() if CONNECT in row.may],
             "may_map": request.user.has_perm("integrations.add_fieldmapping"),
             "max_rows": looking.MAX_ROWS,
         }

@@ -109,7 +109,6 @@ def _next(answer: Derivation, at: datetime) -> dict[str, Any]:
             "source": heard.source,
             "heard_at": heard.heard_at.isoformat(),
             "silent_for_s": int((at - heard.heard_at).total_seconds()),
-            "silent_minutes": int((at - heard.heard_at).total_seconds()) // 60,
         }
         for heard in SourceHeard.objects.filter(role=role.value).order_by("source")
     ]

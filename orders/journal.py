@@ -18,6 +18,7 @@ AXES: dict[str, Mapping[str, StrOrPromise]] = {
     "invoice": dict(Invoice.choices),
     "intent": dict(Intent.choices),
     "partial_of": dict(Stage.choices),
+    "stalled": dict(Stage.choices),
 }
 
 
@@ -25,6 +26,8 @@ def name_of(event: OrderEvent) -> str:
     """What the event is about: a step, a parcel, a hold, or a column of the order."""
     if event.kind == OrderEvent.Kind.STEP and event.name in Step.values:
         return str(Step(event.name).label)
+    if event.kind == OrderEvent.Kind.STALLED:
+        return str(event.get_kind_display())
     before, colon, after = event.name.partition(":")
     if colon and before == "parcel":
         return _("state of parcel %(waybill)s") % {"waybill": after}

@@ -196,7 +196,10 @@ def test_a_workbook_with_a_title_and_long_ids_is_looked_at_as_it_is_imported():
 
 
 def test_without_a_connection_for_files_the_page_says_what_to_do():
-    assert "No connection takes files yet" in importer().get(ADD).content.decode()
+    html = importer().get(ADD).content.decode()
+
+    assert "No connection takes files yet" in html
+    assert "You need the permission “Add: connections” for this." in html
 
 
 def test_looking_asks_in_batches(django_assert_max_num_queries):

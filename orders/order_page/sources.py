@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_stubs_ext import StrOrPromise
 
 from orders import disputes
@@ -127,7 +128,7 @@ def fields(reading: Reading, parts: Sequence[Order]) -> list[Field]:
         "total": f"{order.total} {order.currency}".strip() if order.total is not None else "",
         "warehouse": str(order.warehouse or ""),
         "customer": str(order.customer or ""),
-        "payment_terms": str(reading.answer.fields.get("payment_terms") or ""),
+        "payment_terms": _worded("payment_terms", reading.answer.fields.get("payment_terms")),
         "country": order.country,
         "region": order.region,
         "remark": order.remark,
@@ -174,8 +175,8 @@ def _claims_of(reading: Reading, name: str) -> list[Claim]:
         believed = _decisive(reading, name, facts)
         return _newest_first(reading, [(fact, _said(name, fact)) for fact in facts], believed)
     told = [(fact, (fact.data.get("fields") or {})) for fact in reading.facts]
-    said = [(fact, str(given[name])) for fact, given in told if given.get(name) not in (None, "")]
-    now = str(reading.answer.fields.get(name) or "")
+    said = [(fact, _worded(name, given[name])) for fact, given in told if given.get(name) not in (None, "")]
+    now = _worded(name, reading.answer.fields.get(name) or "")
     believed = {fact.id for fact, value in said if value == now}
     return _newest_first(reading, said, believed)
 
@@ -186,6 +187,17 @@ def _decisive(reading: Reading, name: str, facts: Sequence[FactRow]) -> set[int]
         return set(why.facts)
     standing = [fact.id for fact in facts if not reading.is_gone(fact)]
     return set(standing[-1:])
+
+
+# Values that come as codes, in words.
+WORDS: dict[str, dict[str, StrOrPromise]] = {
+    "payment_terms": {"prepaid": gettext_lazy("Prepaid"), "credit": gettext_lazy("On credit")},
+}
+
+
+def _worded(name: str, value: object) -> str:
+    text = "" if value is None else str(value)
+    return str(WORDS.get(name, {}).get(text, text))
 
 
 def _said(name: str, fact: FactRow) -> str:

@@ -127,10 +127,12 @@ def _one_unit(length: timedelta) -> str:
 
 
 @register.filter
-def lasting(length: timedelta | None) -> str:
-    """ "6 h 23 min": two units, rounded down; the sign is left to the words around it."""
+def lasting(length: timedelta | int | None) -> str:
+    """ "6 h 23 min": two units, rounded down; the sign is left to the words around it. length: whole seconds if a number."""
     if length is None:
         return "–"
+    if isinstance(length, int):
+        length = timedelta(seconds=length)
     minutes = int(abs(length).total_seconds() // 60)
     values = {"days": minutes // 1440, "hours": minutes // 60, "minutes": f"{minutes % 60:02}"}
     if minutes < 60:

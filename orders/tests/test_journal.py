@@ -17,6 +17,7 @@ from orders.models import OrderEvent
         ("flag", "is_held", "", "yes", ("暂停", "", "是")),
         ("flag", "hold:address", "yes", "", ("暂停“address”", "是", "")),
         ("flag", "partial_done", "", "6", ("完成件数", "", "6")),
+        ("stalled", "stalled", "", "in_transit", ("停滞", "", "运输中")),
         ("flag", "not_a_column", "1", "2", ("not_a_column", "1", "2")),
     ],
 )

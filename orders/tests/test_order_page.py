@@ -53,6 +53,17 @@ def test_the_page_says_where_the_order_stands_and_names_the_facts_behind_it(clie
     assert str(Stage.IN_TRANSIT.label) in html
 
 
+def test_codes_of_sources_are_said_in_words(client, staff):
+    staff("ops_manager")
+    order = told(make_order(), "order.changed", 3, data={"fields": {"payment_terms": "prepaid"}})
+
+    with override("zh-hans"):
+        html = page(client, order)
+
+    assert ">prepaid" not in html
+    assert str(gettext("Prepaid")) in page(client, order)
+
+
 def test_both_sides_of_a_conflict_are_shown(client, staff):
     staff("ops_manager")
     order = make_order()
