@@ -22,7 +22,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_stubs_ext import StrOrPromise
 
 from integrations.files import safe_name
@@ -101,7 +101,7 @@ def pages(site: AdminSite) -> list[URLPattern]:
 class _Page:
     site: AdminSite
 
-    @method_decorator(never_cache)
+    @method_decorator([require_http_methods(["GET", "HEAD", "POST"]), never_cache])
     def index(self, request: HttpRequest) -> HttpResponse:
         """The runs, and the form for another one. By POST: take the file."""
         _check(request, SEE)
@@ -150,8 +150,8 @@ class _Page:
 
     @method_decorator(require_POST)
     def remove(self, request: HttpRequest, pk: int) -> HttpResponse:
-        run = _found(request, pk)
         _check(request, REMOVE)
+        run = _found(request, pk)
         name = run.file_name
         remove(run)
         messages.success(request, _("%(file)s was removed with its file and its figures.") % {"file": name})
