@@ -100,7 +100,8 @@ class Book:
 
     def forget(self, before: float) -> None:
         """Drop the rows placed before that moment. Rows stand in the order of placing, give or take what came in late."""
-        n_old = int(np.argmax(self.column("placed") >= before)) if self.n else 0
+        is_kept = self.column("placed") >= before
+        n_old = int(np.argmax(is_kept)) if is_kept.any() else self.n
         if not n_old:
             return
         for name, column in self._columns.items():

@@ -99,6 +99,7 @@ class Learner:
         if night - self._fitted >= FIT_EVERY or self.n_delivered < FIRST_FITS_UNTIL:
             self._fitted = night
             self.book.forget(night - MEMORY_DAYS)
+            self._open = {key: order for key, order in self._open.items() if key in self.book.open}
             self._fit = fit(self.book, night, FIT_HALF_LIFE)
             self._chances = calibration.find_chances(self.book, night)
         self._level = calibration.find_level(self.book, night, self._chances)

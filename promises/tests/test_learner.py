@@ -210,6 +210,29 @@ def test_old_orders_are_forgotten_and_those_on_their_way_still_found():
     assert np.isnan(book.column("days")[:1999]).all()
 
 
+def test_a_book_of_old_orders_only_is_emptied():
+    book = Book()
+    for number in range(10):
+        order = make_order(key=f"f{number}", placed_at=START + number * DAY)
+        book.add(order, describe(order), BASE, 0.0)
+
+    book.forget(float(book.column("placed")[9]) + 1)
+
+    assert (book.n, book.open) == (0, {})
+
+
+def test_an_order_that_comes_after_it_was_forgotten_counts_nowhere():
+    learner = learned([make_past(4.0, placed_at=START + n * DAY) for n in range(40)], START + 60 * DAY)
+    lost = make_order(key="lost", placed_at=START + 61 * DAY)
+    learner.placed(lost)
+    n_before = learner.n_delivered
+
+    learner.pass_nights(START + 800 * DAY)
+    learner.delivered("lost", START + 801 * DAY)
+
+    assert learner.n_delivered == n_before
+
+
 def normal_curve():
     residuals = np.linspace(-2, 3, 126)
     return Curve(residuals, 1 / (1 + np.exp(-residuals / 0.25)))
