@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import transaction
@@ -102,19 +102,17 @@ def believe(
         facts = facts_by_order([order.pk]).get(order.pk, [])
         verdict = weigh(facts, believed, against, precedence_in_force(), at)
         sayings = [
-            Saying(
-                kind="fact.retracted",
-                part=str(position),
-                data={
-                    "fact": {"source": fact.source, "key": fact.key, "kind": fact.kind},
-                    "believed": believed,
-                    "reason": reason,
-                },
-            )
+            _retraction(fact, position, believed=believed, reason=reason)
             for position, fact in enumerate(verdict.struck)
         ]
         after = {"believed": believed, "set_aside": [fact.id for fact in verdict.struck]}
         return say(order, DECISION, sayings, actor=actor, at=at, reason=reason, after=after)
+
+
+def _retraction(fact: Any, position: int, **said: object) -> Saying:
+    """Take back this fact, as one of several within an action."""
+    named = {"source": fact.source, "key": fact.key, "kind": fact.kind}
+    return Saying(kind="fact.retracted", part=str(position), data={"fact": named, **said})
 
 
 def key_of(facts: Sequence[OrderFact]) -> str:
@@ -139,16 +137,7 @@ def take_back(order_id: int, key: str, *, actor: User, reason: str, at: datetime
         facts = _of_action(order, key)
         _check_undoable(facts, key, actor, at)
         sayings = [
-            Saying(
-                kind="fact.retracted",
-                part=str(position),
-                data={
-                    "fact": {"source": fact.source, "key": fact.key, "kind": fact.kind},
-                    "reason": reason,
-                    "undone": key,
-                },
-            )
-            for position, fact in enumerate(facts)
+            _retraction(fact, position, reason=reason, undone=key) for position, fact in enumerate(facts)
         ]
         return say(order, "undo", sayings, actor=actor, at=at, reason=reason, after={"undone": key})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
@@ -203,7 +203,7 @@ def _word(name: str, value: str) -> str:
     return str(labels_of(name).get(value, value))
 
 
-def seen_of(orders: list[Order]) -> int:
+def seen_of(orders: Sequence[Order]) -> int:
     """Id of the newest event of these orders: what a form says it was opened with."""
     newest: int | None = OrderEvent.objects.filter(order__in=orders).aggregate(newest=Max("pk"))["newest"]
     return newest or 0
@@ -229,27 +229,59 @@ def merge(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
         except byhand.Refused as refusal:
             error = str(refusal)
     everyone = [order, *chosen]
+    return _foreseen(
+        admin,
+        request,
+        everyone,
+        template="orders/order/merge.html",
+        title=_("Merge with other orders"),
+        outlook=outlook,
+        error=error,
+        act=lambda: _merged(request, everyone, cast("merging.MergeOutlook", outlook)),
+        more={
+            "chosen": chosen,
+            "typed": given.get("with", ""),
+            "candidates": candidates(admin, request, order),
+            "chosen_ids": {one.pk for one in chosen},
+        },
+    )
+
+
+def _foreseen(
+    admin: Any,
+    request: HttpRequest,
+    orders: Sequence[Order],
+    *,
+    template: str,
+    title: str,
+    outlook: object,
+    error: str,
+    act: Callable[[], HttpResponse | tuple[str, int]],
+    more: dict[str, Any],
+) -> HttpResponse:
+    """What would become of the orders, the first of which is the page's; by POST it is done.
+
+    outlook: None while there is nothing to do. act: does it; gives the way on, or what is in the way with its status.
+    """
     status = 200
     if request.method == "POST" and outlook is not None:
-        answer = _merged(request, everyone, outlook)
+        answer = act()
         if isinstance(answer, HttpResponse):
             return answer
         error, status = answer
+    order = orders[0]
     context = {
         **_around(admin, request, order),
-        "title": _("Merge with other orders"),
+        "title": title,
         "order": order,
-        "chosen": chosen,
-        "typed": given.get("with", ""),
-        "candidates": candidates(admin, request, order),
-        "chosen_ids": {one.pk for one in chosen},
         "outlook": outlook,
         "error": error,
         "reason": request.POST.get("reason", ""),
-        "seen": seen_of(everyone),
+        "seen": seen_of(orders),
         "here": here(order, request),
+        **more,
     }
-    return TemplateResponse(request, "orders/order/merge.html", context, status=status)
+    return TemplateResponse(request, template, context, status=status)
 
 
 def _merged(
@@ -311,32 +343,25 @@ def split(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
     lines = list(order.lines.order_by("sku"))
     typed = {line.pk: given.get(f"qty-{line.pk}", "").strip() for line in lines}
     wanted, error = _quantities(lines, typed)
-    outlook, status = None, 200
+    outlook = None
     if wanted and not error:
         try:
             stays, goes = merging.foresee_split(order.pk, wanted, actor=cast("Any", request.user))
             outlook = {"stays": stays, "goes": goes}
         except byhand.Refused as refusal:
             error = str(refusal)
-    if request.method == "POST" and outlook is not None:
-        answer = _split(request, order, wanted)
-        if isinstance(answer, HttpResponse):
-            return answer
-        error, status = answer
-    context = {
-        **_around(admin, request, order),
-        "title": _("Split the order"),
-        "order": order,
-        "rows": [
-            {"line": line, "left": line.ordered - line.cancelled, "typed": typed[line.pk]} for line in lines
-        ],
-        "outlook": outlook,
-        "error": error,
-        "reason": request.POST.get("reason", ""),
-        "seen": seen_of([order]),
-        "here": here(order, request),
-    }
-    return TemplateResponse(request, "orders/order/split.html", context, status=status)
+    rows = [{"line": line, "left": line.ordered - line.cancelled, "typed": typed[line.pk]} for line in lines]
+    return _foreseen(
+        admin,
+        request,
+        [order],
+        template="orders/order/split.html",
+        title=_("Split the order"),
+        outlook=outlook,
+        error=error,
+        act=lambda: _split(request, order, wanted),
+        more={"rows": rows},
+    )
 
 
 def _quantities(lines: list[OrderLine], typed: dict[int, str]) -> tuple[dict[str, Decimal], str]:
