@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from orders import access
+from orders.board.search import find
 from orders.journal import name_of, value_of
 from orders.mine import ForMe
 from orders.models import (
@@ -22,7 +22,6 @@ from orders.models import (
     OrderEvent,
     OrderFact,
     Parcel,
-    ReferenceLink,
     Todo,
 )
 from orders.order_page import views as order_page
@@ -75,10 +74,9 @@ class OrderAdmin(ScopedAdmin):
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
         """By what kind of number was typed; always through an index, never by a substring."""
-        term = search_term.strip()
-        if not term:
+        if not search_term.strip():
             return queryset, False
-        return queryset.filter(pk__in=found_by(term)), False
+        return queryset.filter(pk__in=find(search_term, request.user).ids), False
 
     def get_urls(self) -> list[URLPattern]:
         return [*order_page.urls(self), *super().get_urls()]
@@ -98,19 +96,6 @@ class OrderAdmin(ScopedAdmin):
     ) -> HttpResponse:
         """Our own books: Django's log knows nothing of orders."""
         return order_page.history(self, request, order_page.found(self, request, object_id))
-
-
-def found_by(term: str) -> Iterable[int]:
-    """Ids of the orders that a typed number could mean: hub number, shop number, waybill, or a phone's last digits."""
-    by_reference = ReferenceLink.objects.filter(reference__value=term).values_list("order_id", flat=True)
-    found = set(Order.objects.filter(number__iexact=term).values_list("pk", flat=True)) | set(
-        by_reference[:1000]
-    )
-    if term.isdigit() and len(term) == 4:
-        found |= set(
-            Order.objects.filter(contact__phone_tail=term).order_by("-pk").values_list("pk", flat=True)[:1000]
-        )
-    return found
 
 
 def marks_of(order: Order) -> list[Any]:

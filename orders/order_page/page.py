@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -67,7 +68,7 @@ def live_context(
     """What is drawn anew when the order changes while the page is open."""
     order, at = reading.order, reading.at
     steps = {row.step: row for row in order.steps.select_related("done_by")}
-    names = names_of(order)
+    names = names_of(order, request.user)
     holds = list(order.holds.order_by("set_at")) if order.is_held else []
     bar = cells(reading, steps)
     lines = timeline(reading, who=request.GET.get("who", ""), begin=_number(request.GET.get("at")))
@@ -83,7 +84,7 @@ def live_context(
         "cells": bar,
         "conflicts": disagreements(reading),
         "decisions": decisions(reading),
-        "fields": fields(reading, names.parts),
+        "fields": fields(reading, names.parts, names.first),
         "references": names.references,
         "parts": names.parts,
         "timeline": lines,
@@ -132,23 +133,30 @@ def is_provisional_until(order: Order, at: datetime) -> bool:
 
 @dataclass(frozen=True)
 class Names:
-    """What systems call the order, and the other orders that were split from the same shop order."""
+    """What systems call the order, and the other orders split from the same shop order that the reader may see.
+
+    first: id of the first of all these orders, seen or not: with it the shop's total is counted.
+    """
 
     references: list[ExternalReference]
     parts: list[Order]
+    first: int
 
 
-def names_of(order: Order) -> Names:
+def names_of(order: Order, reader: User | AnonymousUser) -> Names:
     """One query."""
-    links = ReferenceLink.objects.filter(reference__links__order=order).select_related("reference", "order")
-    links = links.only("reference", "order__number", "order__shop").order_by("reference__kind", "pk")
-    mine, others = [], {}
-    for link in links[:MOST_LINKS]:
+    is_shown = Exists(Order.objects.visible_to(reader).filter(pk=OuterRef("order")))
+    links = ReferenceLink.objects.filter(reference__links__order=order).annotate(is_shown=is_shown)
+    links = links.select_related("reference", "order").only("reference", "order__number", "order__shop")
+    mine, others, first = [], {}, order.pk
+    for link in links.order_by("reference__kind", "pk")[:MOST_LINKS]:
         if link.order_id == order.pk:
             mine.append(link.reference)
         elif link.reference.kind == ExternalReference.Kind.ORDER:
-            others[link.order_id] = link.order
-    return Names(mine, [others[pk] for pk in sorted(others)])
+            first = min(first, link.order_id)
+            if link.is_shown:
+                others[link.order_id] = link.order
+    return Names(mine, [others[pk] for pk in sorted(others)], first)
 
 
 def merged_into(reading: Reading) -> str:

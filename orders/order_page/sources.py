@@ -118,8 +118,11 @@ CARRIED = ("total", "warehouse", "customer", "payment_terms", "country", "region
 AXES = {"payment": Topic.PAYMENT, "invoice": Topic.INVOICE, "confirmed_on": Topic.DATE}
 
 
-def fields(reading: Reading, parts: Sequence[Order]) -> list[Field]:
-    """The fields of the order's head. One query, and only if several people are named as its receiver."""
+def fields(reading: Reading, parts: Sequence[Order], first: int) -> list[Field]:
+    """The fields of the order's head. One query, and only if several people are named as its receiver.
+
+    parts, first: as in page.Names.
+    """
     order = reading.order
     values = {
         "payment": order.get_payment_display(),
@@ -134,7 +137,7 @@ def fields(reading: Reading, parts: Sequence[Order]) -> list[Field]:
         "remark": order.remark,
     }
     found = [
-        Field(name, str(label), values[name], _claims_of(reading, name), _note(order, parts, name))
+        Field(name, str(label), values[name], _claims_of(reading, name), _note(order, parts, first, name))
         for name, label in _labels().items()
     ]
     # What nobody has said anything of is not worth a line, but money and dates that are missing are news.
@@ -157,16 +160,18 @@ def _labels() -> dict[str, StrOrPromise]:
     }
 
 
-def _note(order: Order, parts: Sequence[Order], name: str) -> str:
+def _note(order: Order, parts: Sequence[Order], first: int, name: str) -> str:
     """A shop's total is that of its whole order, whatever part of it fell to this one."""
-    if name != "total" or not parts or order.total is None:
+    if name != "total" or order.total is None or (order.pk == first and not parts):
         return ""
-    if order.pk < min(part.pk for part in parts):
+    if order.pk == first:
         return _("total of the whole shop order; count it here only, not with %(others)s") % {
             "others": ", ".join(part.number for part in parts)
         }
-    first = min([order, *parts], key=lambda one: one.pk)
-    return _("total of the whole shop order; counted with %(first)s") % {"first": first.number}
+    number = next((part.number for part in parts if part.pk == first), "")
+    if not number:
+        return _("total of the whole shop order; counted with its first part, which you do not see")
+    return _("total of the whole shop order; counted with %(first)s") % {"first": number}
 
 
 def _claims_of(reading: Reading, name: str) -> list[Claim]:

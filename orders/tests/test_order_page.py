@@ -53,6 +53,21 @@ def test_the_page_says_where_the_order_stands_and_names_the_facts_behind_it(clie
     assert str(Stage.IN_TRANSIT.label) in html
 
 
+def test_the_list_is_searched_by_index_within_the_readers_scope(client, staff):
+    staff("ops_manager")
+    order = make_order()
+
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        html = client.get(
+            reverse("admin:orders_order_changelist"), {"q": order.number.lower()}
+        ).content.decode()
+
+    assert order.number in html
+    assert not [one["sql"] for one in asked if "UPPER(" in one["sql"] or " LIKE " in one["sql"]]
+
+
 def test_codes_of_sources_are_said_in_words(client, staff):
     staff("ops_manager")
     order = told(make_order(), "order.changed", 3, data={"fields": {"payment_terms": "prepaid"}})

@@ -114,6 +114,30 @@ def test_an_order_is_split_after_a_look_and_its_total_counts_once():
     assert f"counted with {order.number}" in page(client, new)
 
 
+def test_a_part_outside_the_readers_scope_is_not_named():
+    north, south = make_warehouse("north"), make_warehouse("south")
+    order = make_order(
+        shop=make_shop("parts", warehouse=north),
+        lines={"PAD": 5, "OIL": 3},
+        fields={"total": "80.00", "currency": "CNY"},
+    )
+    boss = english("supervisor", everything=True)
+    boss.post(
+        reverse("admin:orders_order_split", args=[order.pk]),
+        {f"qty-{order.lines.get(sku='PAD').pk}": "2", "reason": "half is here"},
+    )
+    part = Order.objects.exclude(pk=order.pk).get()
+    Order.objects.filter(pk=part.pk).update(warehouse=south)
+
+    in_the_north = page(english("warehouse", warehouses=(north,)), order)
+    in_the_south = page(english("warehouse", warehouses=(south,)), part)
+
+    assert part.number in page(boss, order)
+    assert part.number not in in_the_north
+    assert order.number not in in_the_south
+    assert "counted with its first part, which you do not see" in in_the_south
+
+
 @pytest.mark.parametrize(
     ("typed", "words"),
     [("x", "“x” is not a quantity of PAD"), ("9", "cannot be taken out"), ("-1", "is not a quantity")],
