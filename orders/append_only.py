@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
-# Table -> the columns that may change all the same. Only the journal doubles as a work queue.
+# Table -> the columns that may change all the same. Only the journal doubles as a work queue. Rooms above add theirs (guard).
 TABLES: dict[str, frozenset[str]] = {
     "orders_orderfact": frozenset(),
     "orders_orderevent": frozenset(
@@ -25,6 +25,15 @@ TABLES: dict[str, frozenset[str]] = {
     "orders_auditentry": frozenset(),
     "orders_stockentry": frozenset(),
 }
+
+
+def guard(table: str, may_change: frozenset[str] = frozenset()) -> None:
+    """Count another room's table among those that only grow. It must have a column is_demo.
+
+    Call it where the table's model is defined, and end the migration that makes the table with `install`.
+    """
+    TABLES[table] = may_change
+
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION orders_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -69,19 +78,25 @@ def _is_postgresql(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql"
 
 
+def _present(connection: BaseDatabaseWrapper) -> list[str]:
+    """Those that the migrations run so far have made: a room below is migrated before the rooms above."""
+    names = set(connection.introspection.table_names())
+    return [table for table in TABLES if table in names]
+
+
 def _make(connection: BaseDatabaseWrapper) -> None:
     statements = _on_postgresql if _is_postgresql(connection) else _on_sqlite
     with connection.cursor() as cursor:
         if _is_postgresql(connection):
             cursor.execute(_FUNCTION)
-        for table, queue in TABLES.items():
-            for statement in statements(connection, table, queue):
+        for table in _present(connection):
+            for statement in statements(connection, table, TABLES[table]):
                 cursor.execute(statement)
 
 
 def _drop(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
-        for table in TABLES:
+        for table in _present(connection):
             for what in ("update", "delete", "truncate"):
                 on = f" ON {table}" if _is_postgresql(connection) else ""
                 cursor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{what}{on}")
