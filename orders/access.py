@@ -41,12 +41,23 @@ SEE_ORDERS = _orders(
     "view_order", "view_orderline", "view_parcel", "view_orderstep", "view_orderhold", "view_orderfact",
     "view_orderevent", "view_externalreference", "view_referencelink", "view_contact", "view_customer", "view_shop",
     "view_warehouse", "view_sourceheard", "view_todo", "view_reasoncode",
-)  # fmt: skip
+) | frozenset({"promises.view_estimate"})  # fmt: skip
 # The order's life outside the four steps, open to everyone who answers for a part of it.
 WORK_ON_ORDERS = SEE_ORDERS | _orders("change_todo", "add_note")
 SEE_STOCK = _orders("view_stockitem", "view_stocklock", "view_stockentry")
 SEE_CALENDARS = _orders("view_workcalendar", "view_calendarday")
-SEE_RULES = SEE_CALENDARS | _orders("view_precedenceversion")
+SEE_RULES = (
+    SEE_CALENDARS
+    | _orders("view_precedenceversion")
+    | frozenset(
+        {
+            "promises.view_promiserule",
+            "promises.view_plannedsurge",
+            "promises.view_warehousepickup",
+            "promises.view_estimatemodel",
+        }
+    )
+)
 SEE_CONNECTIONS = _connections(
     "view_connection", "view_apitoken", "view_fieldmapping", "view_fieldmappingversion", "view_unmappedvalue",
     "view_importrun", "view_importrowerror", "view_inboundmessage",
@@ -77,7 +88,9 @@ ROLES: dict[str, RoleRow] = {
                       "export_order", "share_savedview")
             | _connections("replay_message")
             | _house("run_setup", "install_template")
-            | BACKTEST,
+            | BACKTEST
+            | _edit("promises", "promiserule", "plannedsurge", "warehousepickup")
+            | frozenset({"promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
         ),
         RoleRow(
             "sales",

@@ -96,6 +96,14 @@ class ParcelState(models.TextChoices):
     VOIDED = "voided", _("Waybill void")
 
 
+class RiskLevel(models.TextChoices):
+    """How likely the promise is to be missed, as long as it is not. Empty on an order without a promise."""
+
+    ON_TRACK = "on_track", _("On track")
+    WATCH = "watch", _("To be watched")
+    AT_RISK = "at_risk", _("At risk")
+
+
 class Step(models.TextChoices):
     """The four steps that people answer for."""
 

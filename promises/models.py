@@ -3,5 +3,21 @@
 from __future__ import annotations
 
 from promises.backtest_runs import BacktestRun
+from promises.estimates.models import (
+    Estimate,
+    EstimateModel,
+    Journey,
+    PlannedSurge,
+    PromiseRule,
+    WarehousePickup,
+)
 
-__all__ = ["BacktestRun"]
+__all__ = [
+    "BacktestRun",
+    "Estimate",
+    "EstimateModel",
+    "Journey",
+    "PlannedSurge",
+    "PromiseRule",
+    "WarehousePickup",
+]

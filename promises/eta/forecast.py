@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from promises.eta.calibration import Curve
-from promises.eta.orders import Placed
+from promises.eta.orders import Placed, end_of
 
 WINDOW = (0.5, 0.9)
 SERVICE_LEVEL = 0.95
 # No parcel that a customer still waits for takes longer; a date beyond it is for a person to judge.
 CAP_DAYS = 90
-END_OF_DAY = time(23, 59, 59)
 
 
 class NoDateReason(StrEnum):
@@ -133,8 +132,3 @@ def promise(
 
 def _on(order: Placed, days: int) -> date:
     return order.placed_at.date() + timedelta(days=days)
-
-
-def end_of(day: date, zone: tzinfo | None) -> datetime:
-    """The last second of a date on the wall clock of the destination, whatever the clocks do that day."""
-    return datetime.combine(day, END_OF_DAY, zone)

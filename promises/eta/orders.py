@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 
 EPOCH = date(2000, 1, 1).toordinal()
 NO_OFFSET = timedelta(0)
+END_OF_DAY = time(23, 59, 59)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +74,8 @@ def moment(at: datetime) -> float:
 def offset_days(at: datetime) -> float:
     """How far the local clock is ahead of the common one, in days."""
     return (at.utcoffset() or NO_OFFSET).total_seconds() / 86_400
+
+
+def end_of(day: date, zone: tzinfo | None) -> datetime:
+    """The last second of a date on the wall clock of the destination, whatever the clocks do that day."""
+    return datetime.combine(day, END_OF_DAY, zone)

@@ -11,9 +11,9 @@ from promises.eta.book import Book
 from promises.eta.calibration import Curve
 from promises.eta.features import GROUPS, describe
 from promises.eta.fit import BASE, fit
-from promises.eta.forecast import Forecast, NoDate, NoDateReason, end_of, promise
+from promises.eta.forecast import Forecast, NoDate, NoDateReason, promise
 from promises.eta.learner import Learner
-from promises.eta.orders import Past, Placed, days_until
+from promises.eta.orders import Past, Placed, days_until, end_of
 from promises.eta.surge import PlannedSurge, waits
 from promises.replay import PLACED, events
 from promises.tests.histories import START, cut, learned, make_history, make_order, make_past
