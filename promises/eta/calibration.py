@@ -77,7 +77,8 @@ class _Seen:
 
 def _seen(book: Book, now: float, window: float, expected: Floats, chances: Chances) -> _Seen:
     age = book.age(now)
-    rows = np.flatnonzero((age < window) & ~book.column("gone"))
+    # What is dated later than today is a wrong clock: it would weigh more than anything that has happened.
+    rows = np.flatnonzero((age >= 0) & (age < window) & ~book.column("gone"))
     days = book.column("days")[rows].astype(np.float64)
     has_come = ~np.isnan(days)
     last_date_gone = np.maximum(age[rows] - 1.0, 0.0)

@@ -74,7 +74,8 @@ def nothing_learned(book: Book) -> Fit:
 def fit(book: Book, now: float, half_life: float) -> Fit:
     """Learn from the orders delivered so far; the weight of an order halves with every half_life days of its age."""
     delivered = ~np.isnan(book.column("days"))
-    weights = np.where(delivered, 0.5 ** (book.age(now) / half_life), 0.0)
+    age = book.age(now)
+    weights = np.where(delivered & (age >= 0), 0.5 ** (np.maximum(age, 0) / half_life), 0.0)
     if not weights.sum() > 0:
         return nothing_learned(book)
     target = np.where(delivered, np.log1p(np.nan_to_num(book.column("days"))) - BASE, 0.0)

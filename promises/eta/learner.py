@@ -24,12 +24,16 @@ MEMORY_DAYS = 720
 # A level counts from here on. Fewer delivered orders at the widest level: no date at all.
 ENOUGH = 30
 FIRST_FITS_UNTIL = 200
+# Delivered orders are counted by level in spans of this many days, so that old ones can be taken out again.
+_COUNTED_DAYS = 30
+Place = tuple[str, tuple[str, ...]]
 
 
 class Learner:
     """Tell it what happened by placed, handed, delivered and struck, in the order of the events; ask it by forecast.
 
-    Every event and every question first lets the nights pass that lie between.
+    Every event and every question first lets the nights pass that lie between. heard: when it was told, where that is known;
+    what is dated later than that is a wrong clock, and lets no night pass before its time.
     """
 
     def __init__(self, surges: Sequence[PlannedSurge] = ()) -> None:
@@ -42,38 +46,40 @@ class Learner:
         self._level = 0.0
         self._night = -math.inf
         self._fitted = -math.inf
-        self._delivered_at: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._delivered_at: dict[Place, dict[int, int]] = {}
         self._open: dict[str, Placed] = {}
 
     # What happens.
 
-    def placed(self, order: Placed) -> Forecast | NoDate:
+    def placed(self, order: Placed, heard: datetime | None = None) -> Forecast | NoDate:
         """A new order. Returns what can be said of it now."""
-        self.pass_nights(order.placed_at)
+        self.pass_nights(_first(order.placed_at, heard))
         described = describe(order)
         parts = self._fit.parts(described)
         self.book.add(order, described, parts.total, self._expected(order, parts) - parts.total)
         self._open[order.key] = order
         return self._forecast(order, parts)
 
-    def handed(self, key: str, at: datetime) -> None:
-        self.pass_nights(at)
+    def handed(self, key: str, at: datetime, heard: datetime | None = None) -> None:
+        self.pass_nights(_first(at, heard))
         self.book.hand_over(key, moment(at))
 
-    def delivered(self, key: str, at: datetime) -> None:
+    def delivered(self, key: str, at: datetime, heard: datetime | None = None) -> None:
         """The order came. Learned now, not before; an order that is not on its way is left alone."""
-        self.pass_nights(at)
+        self.pass_nights(_first(at, heard))
         order = self._open.pop(key, None)
         if order is None:
             return
         self.book.deliver(key, days_until(order, at))
         self.n_delivered += 1
+        span = math.floor(moment(order.placed_at)) // _COUNTED_DAYS
         for place in zip(LEVELS, levels(order), strict=True):
-            self._delivered_at[place] = self._delivered_at.get(place, 0) + 1
+            spans = self._delivered_at.setdefault(place, {})
+            spans[span] = spans.get(span, 0) + 1
 
-    def struck(self, key: str, at: datetime) -> None:
+    def struck(self, key: str, at: datetime, heard: datetime | None = None) -> None:
         """The order was cancelled: how long it would have taken is not known."""
-        self.pass_nights(at)
+        self.pass_nights(_first(at, heard))
         self._open.pop(key, None)
         self.book.strike(key)
 
@@ -98,12 +104,22 @@ class Learner:
             return
         if night - self._fitted >= FIT_EVERY or self.n_delivered < FIRST_FITS_UNTIL:
             self._fitted = night
-            self.book.forget(night - MEMORY_DAYS)
-            self._open = {key: order for key, order in self._open.items() if key in self.book.open}
+            self._forget(night - MEMORY_DAYS)
             self._fit = fit(self.book, night, FIT_HALF_LIFE)
             self._chances = calibration.find_chances(self.book, night)
         self._level = calibration.find_level(self.book, night, self._chances)
         self._curve = calibration.find_curve(self.book, night, self._chances)
+
+    def _forget(self, before: float) -> None:
+        """What was placed before that moment is no longer learned from, nor counted."""
+        self.book.forget(before)
+        self._open = {key: order for key, order in self._open.items() if key in self.book.open}
+        for place, spans in list(self._delivered_at.items()):
+            kept = {span: n for span, n in spans.items() if (span + 1) * _COUNTED_DAYS > before}
+            if kept:
+                self._delivered_at[place] = kept
+            else:
+                del self._delivered_at[place]
 
     def _expected(self, order: Placed, parts: Parts) -> float:
         """The middle of the estimate on the scale log(days + 1), planned surges included."""
@@ -113,9 +129,9 @@ class Learner:
 
     # What can be said.
 
-    def forecast(self, order: Placed) -> Forecast | NoDate:
+    def forecast(self, order: Placed, heard: datetime | None = None) -> Forecast | NoDate:
         """The odds of every date for an order placed at its own moment, or why there are none."""
-        self.pass_nights(order.placed_at)
+        self.pass_nights(_first(order.placed_at, heard))
         return self._forecast(order, self._fit.parts(describe(order)))
 
     def _forecast(self, order: Placed, parts: Parts) -> Forecast | NoDate:
@@ -139,7 +155,11 @@ class Learner:
         """The nearest level with ENOUGH delivered orders and their number; "" and what the widest has where none does."""
         n = 0
         for name, key in zip(LEVELS, levels(order), strict=True):
-            n = self._delivered_at.get((name, key), 0) if key else 0
+            n = sum(self._delivered_at.get((name, key), {}).values()) if key else 0
             if n >= ENOUGH:
                 return name, n
         return "", n
+
+
+def _first(at: datetime, heard: datetime | None) -> datetime:
+    return at if heard is None else min(at, heard)

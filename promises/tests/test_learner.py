@@ -233,6 +233,33 @@ def test_an_order_that_comes_after_it_was_forgotten_counts_nowhere():
     assert learner.n_delivered == n_before
 
 
+def test_an_order_dated_in_the_future_lets_no_night_pass_and_says_nothing():
+    history = [make_past(4.0, placed_at=START + n * DAY / 20, city="C", province="P") for n in range(400)]
+    now = START + 19 * DAY
+    learner, plain = learned(history, now), learned(history, now)
+    ahead = make_order(key="ahead", placed_at=START + 365 * DAY, city="C", province="P")
+
+    learner.placed(ahead, heard=now)
+    learner.delivered("ahead", START + 366 * DAY, heard=now)
+    learner.pass_nights(now + DAY)
+    plain.pass_nights(now + DAY)
+
+    asked = make_order(placed_at=now + DAY, city="C", province="P")
+    assert learner.placed(asked).days_at(0.95) == plain.placed(asked).days_at(0.95)
+    # Tomorrow's delivery is still learned tomorrow, not taken for one of last year.
+    assert learner.book.age(learner._night)[-1] == 0
+
+
+def test_orders_of_years_ago_are_no_longer_counted():
+    old = [make_past(4.0, placed_at=START + n * DAY / 10, city="C", province="P") for n in range(300)]
+    lately = START + 800 * DAY
+    new = [make_past(4.0, placed_at=lately + n * DAY, city="C", province="P") for n in range(12)]
+
+    learner = learned([*old, *new], lately + 40 * DAY)
+
+    assert learner.level_of(make_order(city="C", province="P")) == ("", 12)
+
+
 def normal_curve():
     residuals = np.linspace(-2, 3, 126)
     return Curve(residuals, 1 / (1 + np.exp(-residuals / 0.25)))
