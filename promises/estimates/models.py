@@ -142,9 +142,10 @@ class Journey(models.Model):
     origin = models.CharField(_("warehouse"), max_length=40, blank=True)
     origin_region = models.CharField(_("region of the warehouse"), max_length=40, blank=True)
     n_items = models.FloatField(_("units"), null=True)
-    price = models.FloatField(_("value"), null=True)
     handed_at = models.DateTimeField(_("handed over"), null=True)
     delivered_at = models.DateTimeField(_("delivered"), null=True)
+    # Stands in the warehouse's queue: ready to be worked on, not yet handed over.
+    is_queued = models.BooleanField(_("in the queue"), default=False)
     # Cancelled or sent back: it says nothing about how long orders take.
     is_struck = models.BooleanField(_("cancelled or sent back"), default=False)
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
@@ -157,6 +158,8 @@ class Journey(models.Model):
         verbose_name_plural = _("journeys")
         indexes = [
             models.Index(fields=["placed_at"], name="journey_placed"),
+            # The queue ahead of an order.
+            models.Index(fields=["origin", "placed_at"], name="journey_queued", condition=Q(is_queued=True)),
             # A warehouse's pace: what left it lately.
             models.Index(
                 fields=["origin", "handed_at"], name="journey_handed", condition=Q(handed_at__isnull=False)

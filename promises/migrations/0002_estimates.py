@@ -69,9 +69,9 @@ class Migration(migrations.Migration):
                     models.CharField(blank=True, max_length=40, verbose_name="region of the warehouse"),
                 ),
                 ("n_items", models.FloatField(null=True, verbose_name="units")),
-                ("price", models.FloatField(null=True, verbose_name="value")),
                 ("handed_at", models.DateTimeField(null=True, verbose_name="handed over")),
                 ("delivered_at", models.DateTimeField(null=True, verbose_name="delivered")),
+                ("is_queued", models.BooleanField(default=False, verbose_name="in the queue")),
                 ("is_struck", models.BooleanField(default=False, verbose_name="cancelled or sent back")),
                 ("is_demo", models.BooleanField(default=False, editable=False, verbose_name="demo")),
             ],
@@ -81,6 +81,11 @@ class Migration(migrations.Migration):
                 "default_permissions": ("view",),
                 "indexes": [
                     models.Index(fields=["placed_at"], name="journey_placed"),
+                    models.Index(
+                        condition=models.Q(("is_queued", True)),
+                        fields=["origin", "placed_at"],
+                        name="journey_queued",
+                    ),
                     models.Index(
                         condition=models.Q(("handed_at__isnull", False)),
                         fields=["origin", "handed_at"],
