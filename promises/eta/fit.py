@@ -6,8 +6,9 @@ What present days add to any order is the calibration's to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +62,43 @@ class Fit:
             },
         )
 
+    def totals(self, book: Book) -> Floats:
+        """What is expected of every row of the book that this was learned from, on the scale log(days + 1)."""
+        known = book.column("numbers") - self.mean
+        np.nan_to_num(known, copy=False)
+        found = BASE + known @ self.slopes
+        groups = book.column("groups")
+        for place, learned in enumerate(self._effects):
+            numbers = groups[:, place]
+            is_known = (numbers > 0) & (numbers < len(learned))
+            found[is_known] += learned[numbers[is_known]]
+        return np.asarray(found, np.float64)
+
+    def as_data(self) -> dict[str, Any]:
+        """All that was learned, as JSON holds it."""
+        effects = [
+            [
+                [list(key), float(learned[number])]
+                for key, number in known.items()
+                if key and number < len(learned)
+            ]
+            for known, learned in zip(self._numbering, self._effects, strict=True)
+        ]
+        return {"mean": self.mean.tolist(), "slopes": self.slopes.tolist(), "effects": effects}
+
     def _effect(self, place: int, key: tuple[str, ...]) -> float:
         number = self._numbering[place].get(key)
         learned = self._effects[place]
         return float(learned[number]) if number is not None and number < len(learned) else 0.0
+
+
+def from_data(data: Mapping[str, Any], book: Book) -> Fit:
+    """The fit that as_data gave, on a book that knows no rows."""
+    effects = []
+    for known, pairs in zip(book.numbering, data["effects"], strict=True):
+        known.update({tuple(key): number for number, (key, _effect) in enumerate(pairs, start=1)})
+        effects.append(np.asarray([0.0, *(effect for _key, effect in pairs)], np.float64))
+    return Fit(np.asarray(data["mean"], np.float64), np.asarray(data["slopes"], np.float64), effects, book)
 
 
 def nothing_learned(book: Book) -> Fit:

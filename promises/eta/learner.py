@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
+
+import numpy as np
 
 from promises.eta import calibration
 from promises.eta.book import Book
 from promises.eta.calibration import ALL_COME, Chances, Curve
 from promises.eta.features import LEVELS, describe, levels
-from promises.eta.fit import Fit, Parts, fit, nothing_learned
+from promises.eta.fit import Fit, Parts, fit, from_data, nothing_learned
 from promises.eta.forecast import Forecast, NoDate, NoDateReason
 from promises.eta.orders import Placed, days_until, moment
 from promises.eta.surge import PlannedSurge, waits
@@ -126,6 +129,47 @@ class Learner:
         plain = parts.total + self._level
         extra = waits(self.surges, order.placed_at.date())
         return math.log(math.exp(plain) + sum(extra) / len(extra)) if extra else plain
+
+    def look_back(self, night: float) -> None:
+        """Judge the orders told so far by what is known now, as if it had been known when they were placed.
+
+        For the first orders of a history: what was expected of them before anything was known says nothing of the spread.
+        """
+        self.book.replace("shape", self._fit.totals(self.book).astype(np.float32))
+        for _time in range(2):
+            self.calibrate(night)
+            self.book.replace("level", np.full(self.book.n, self._level, np.float32))
+        self.calibrate(night)
+
+    # What is kept of it.
+
+    def state(self) -> dict[str, Any]:
+        """All that forecasts need, as JSON holds it; the orders themselves are left out."""
+        counts = [
+            [level, list(key), sum(spans.values())] for (level, key), spans in self._delivered_at.items()
+        ]
+        curve = self._curve
+        return {
+            "version": VERSION,
+            "fit": self._fit.as_data(),
+            "level": self._level,
+            "curve": [curve.residuals.tolist(), curve.shares.tolist()] if curve else None,
+            "counts": counts,
+            "n_delivered": self.n_delivered,
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any], surges: Sequence[PlannedSurge] = ()) -> Learner:
+        """A learner that can be asked as the one that left this state. It lets no nights pass: it has no orders."""
+        learner = cls(surges)
+        learner._fit = from_data(state["fit"], learner.book)
+        learner._level = state["level"]
+        if state["curve"]:
+            learner._curve = Curve(*(np.asarray(part, np.float64) for part in state["curve"]))
+        learner._delivered_at = {(level, tuple(key)): {0: n} for level, key, n in state["counts"]}
+        learner.n_delivered = state["n_delivered"]
+        learner.hold_nights()
+        return learner
 
     # What can be said.
 

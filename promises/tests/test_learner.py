@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from promises.eta.features import GROUPS, describe
 from promises.eta.fit import BASE, fit
 from promises.eta.forecast import Forecast, NoDate, NoDateReason, promise
 from promises.eta.learner import Learner
-from promises.eta.orders import Past, Placed, days_until, end_of
+from promises.eta.orders import Past, Placed, days_until, end_of, moment
 from promises.eta.surge import PlannedSurge, waits
 from promises.replay import PLACED, events
 from promises.tests.histories import START, cut, learned, make_history, make_order, make_past
@@ -258,6 +259,44 @@ def test_orders_of_years_ago_are_no_longer_counted():
     learner = learned([*old, *new], lately + 40 * DAY)
 
     assert learner.level_of(make_order(city="C", province="P")) == ("", 12)
+
+
+def test_what_was_learned_is_said_again_from_its_stored_state():
+    history = make_history(900, per_day=30)
+    until = START + 30 * DAY
+    learner = learned(history, until)
+
+    again = Learner.of_state(json.loads(json.dumps(learner.state())))
+
+    for province, far in (("near", 110.0), ("far", 1900.0), ("nowhere", None)):
+        asked = make_order(
+            placed_at=until, province=province, city=f"{province}-1", origin="seller-2", distance_km=far
+        )
+        assert [again.forecast(asked).odds(day) for day in range(30)] == pytest.approx(
+            [learner.forecast(asked).odds(day) for day in range(30)]
+        )
+        assert again.forecast(asked).reasons() == learner.forecast(asked).reasons()
+        assert again.level_of(asked) == learner.level_of(asked)
+
+
+def test_first_orders_judged_by_what_was_learned_later_do_not_widen_the_spread():
+    history = make_history(600, per_day=30, spread=0.1)
+    at = START + 20 * DAY
+    learner = Learner()
+    learner.hold_nights()
+    for past in history:
+        learner.placed(past.order)
+        learner.delivered(past.order.key, past.delivered_at)
+    learner.calibrate(moment(at))
+    near = make_order(placed_at=at, province="near", city="near-1", origin="seller-2", distance_km=110.0)
+    before = learner.forecast(near)
+
+    learner.look_back(moment(at))
+
+    after = learner.forecast(near)
+    assert after.days_at(0.95) - after.days_at(0.05) < before.days_at(0.95) - before.days_at(0.05)
+    # The median of such orders is 5.6 days.
+    assert after.days_at(0.5) == 5
 
 
 def normal_curve():
