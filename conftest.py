@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
 from django.core.cache import cache
 from django.utils import translation
 
 from orders import append_only
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
+
+_counted = count()
 
 
 @pytest.hookimpl(trylast=True)
@@ -35,6 +42,13 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _ledger_of_its_own(settings: SettingsWrapper, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keys of logs and what was signed last lie outside the database, which forgets each test."""
+    own = tmp_path_factory.getbasetemp() / f"ledger-{next(_counted)}"
+    settings.LEDGER_KEY_DIR, settings.LEDGER_DIR = own / "keys", own / "heads"
 
 
 @pytest.fixture(autouse=True)

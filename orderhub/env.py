@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +43,20 @@ def zone(name: str, default: str) -> str:
         problems.append(f"{name} must be a time zone such as Asia/Shanghai, not {value!r}.")
         return default
     return value
+
+
+def web_address(name: str, default: str) -> str:
+    """The variable as the beginning of a web address, without a slash at its end; the default, and a line in problems."""
+    value = text(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if (
+        parts.scheme in {"http", "https"}
+        and parts.hostname
+        and not (parts.path or parts.query or parts.username)
+    ):
+        return value
+    problems.append(f"{name} must look like https://promises.example.com, not {value!r}.")
+    return default
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -29,6 +29,11 @@ ORDERHUB_SECRETS = env.secret_lines("ORDERHUB_SECRETS", KEY_DIR / "secrets.key")
 # For recognising a person without storing them in clear. Apart from the secrets: dropping an old one must not make every
 # known person a stranger.
 ORDERHUB_FINGERPRINT_KEY = env.secret("ORDERHUB_FINGERPRINT_KEY", KEY_DIR / "fingerprint.key")
+# Where customers reach this house. It is printed on documents, and its host begins the name of the transparency log.
+PUBLIC_URL = env.web_address("ORDERHUB_PUBLIC_URL", "http://127.0.0.1:8000")
+# The newest head that was signed in each log, outside the database (promises/ledger/fence.py).
+LEDGER_DIR = VAR_DIR / "ledger"
+LEDGER_KEY_DIR = KEY_DIR
 # What a Prometheus server sends to read /metrics. Empty: staff only.
 METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")
 
@@ -294,7 +299,12 @@ WIZARD_STEPS = [
     "orderhub.wizard_steps.done",
 ]
 # What the steward calls every five seconds: short, repeatable, each its own transaction.
-STEWARD_SWEEPS = ["orders.tasks.sweep", "orders.board.bulk_runs.sweep", "promises.backtest_runs.sweep"]
+STEWARD_SWEEPS = [
+    "orders.tasks.sweep",
+    "orders.board.bulk_runs.sweep",
+    "promises.backtest_runs.sweep",
+    "promises.ledger.sequencer.sweep",
+]
 
 UNDO_WINDOW = timedelta(minutes=10)
 # Who knows what a step has brought about outside, in words: functions (order, step, facts) -> text; "" = nothing yet.

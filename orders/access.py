@@ -70,6 +70,12 @@ IMPORT_FILES = _connections(
 # Histories to be replayed: who uploads one also takes it away again.
 BACKTEST = frozenset({"promises.view_backtestrun", "promises.add_backtestrun", "promises.delete_backtestrun"})
 
+# The history that nobody can rewrite: who reads it.
+SEE_LEDGER = frozenset(
+    f"promises.view_{model}"
+    for model in ("sellerprofile", "transparencylog", "logkey", "logpending", "logleaf", "checkpoint", "cosignature")
+)
+
 
 def _edit(app: str, *models: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for verb in ("view", "add", "change") for model in models)
@@ -89,6 +95,7 @@ ROLES: dict[str, RoleRow] = {
             | _connections("replay_message")
             | _house("run_setup", "install_template")
             | BACKTEST
+            | SEE_LEDGER | _edit("promises", "sellerprofile")
             | _edit("promises", "promiserule", "plannedsurge", "warehousepickup")
             | frozenset({"promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
         ),
@@ -147,7 +154,7 @@ ROLES: dict[str, RoleRow] = {
             _("Audit"),
             SEE_ORDERS | SEE_STOCK | SEE_RULES | SEE_CONNECTIONS
             | _orders("view_staffscope", "view_auditentry", "export_auditentry", "see_all_orders", "export_order")
-            | frozenset({"auth.view_user", "auth.view_group"}),
+            | SEE_LEDGER | frozenset({"auth.view_user", "auth.view_group"}),
         ),
     )
 }  # fmt: skip

@@ -11,13 +11,31 @@ from promises.estimates.models import (
     PromiseRule,
     WarehousePickup,
 )
+from promises.ledger.models import (
+    Checkpoint,
+    Cosignature,
+    LogKey,
+    LogLeaf,
+    LogNode,
+    LogPending,
+    SellerProfile,
+    TransparencyLog,
+)
 
 __all__ = [
     "BacktestRun",
+    "Checkpoint",
+    "Cosignature",
     "Estimate",
     "EstimateModel",
     "Journey",
+    "LogKey",
+    "LogLeaf",
+    "LogNode",
+    "LogPending",
     "PlannedSurge",
     "PromiseRule",
+    "SellerProfile",
+    "TransparencyLog",
     "WarehousePickup",
 ]
