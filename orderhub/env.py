@@ -48,7 +48,10 @@ def zone(name: str, default: str) -> str:
 def web_address(name: str, default: str) -> str:
     """The variable as the beginning of a web address, without a slash at its end; the default, and a line in problems."""
     value = text(name, default).rstrip("/")
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = urlsplit("")
     if (
         parts.scheme in {"http", "https"}
         and parts.hostname
