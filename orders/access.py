@@ -41,7 +41,9 @@ SEE_ORDERS = _orders(
     "view_order", "view_orderline", "view_parcel", "view_orderstep", "view_orderhold", "view_orderfact",
     "view_orderevent", "view_externalreference", "view_referencelink", "view_contact", "view_customer", "view_shop",
     "view_warehouse", "view_sourceheard", "view_todo", "view_reasoncode",
-) | frozenset({"promises.view_estimate"})  # fmt: skip
+) | frozenset({"promises.view_estimate", "promises.view_promise"})  # fmt: skip
+# Giving the seller's word on paper.
+GIVE_WORD = frozenset({"promises.issue_promise"})
 # The order's life outside the four steps, open to everyone who answers for a part of it.
 WORK_ON_ORDERS = SEE_ORDERS | _orders("change_todo", "add_note")
 SEE_STOCK = _orders("view_stockitem", "view_stocklock", "view_stockentry")
@@ -95,7 +97,8 @@ ROLES: dict[str, RoleRow] = {
             | _connections("replay_message")
             | _house("run_setup", "install_template")
             | BACKTEST
-            | SEE_LEDGER | _edit("promises", "sellerprofile")
+            | SEE_LEDGER | _edit("promises", "sellerprofile", "commitmentrule")
+            | GIVE_WORD | frozenset({"promises.revoke_promise", "promises.delete_commitmentrule"})
             | _edit("promises", "promiserule", "plannedsurge", "warehousepickup")
             | frozenset({"promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
         ),
@@ -105,7 +108,7 @@ ROLES: dict[str, RoleRow] = {
             WORK_ON_ORDERS | SEE_STOCK
             | _orders("confirm_date", "hold_order", "report_fact", "add_todo", "reveal_contact", "add_customer",
                       "change_customer", "export_order")
-            | IMPORT_FILES,
+            | GIVE_WORD | IMPORT_FILES,
         ),
         RoleRow(
             "warehouse",
@@ -132,7 +135,8 @@ ROLES: dict[str, RoleRow] = {
             _("Supervisor"),
             WORK_ON_ORDERS | SEE_STOCK | SEE_RULES
             | _orders("undo_step_late", "hold_order", "join_orders", "add_todo", "view_auditentry", "empty_contact",
-                      "export_order", "share_savedview"),
+                      "export_order", "share_savedview")
+            | GIVE_WORD | frozenset({"promises.revoke_promise"}),
         ),
         RoleRow(
             "integrator",

@@ -207,6 +207,11 @@ SCOPE_PATHS: dict[str, str | None] = {
     "promises.plannedsurge": None,
     "promises.warehousepickup": None,
     "promises.estimatemodel": None,
+    "promises.promise": "order",
+    "promises.promisefile": "promise__order",
+    "promises.outcome": "promise__order",
+    "promises.issuerequest": "order",
+    "promises.commitmentrule": "=shop",
     "auth.user": None,
     "auth.group": None,
 }

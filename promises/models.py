@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from promises.backtest_runs import BacktestRun
+from promises.commitments.models import CommitmentRule, IssueRequest, Outcome, Promise, PromiseFile
 from promises.estimates.models import (
     Estimate,
     EstimateModel,
@@ -25,15 +26,20 @@ from promises.ledger.models import (
 __all__ = [
     "BacktestRun",
     "Checkpoint",
+    "CommitmentRule",
     "Cosignature",
     "Estimate",
     "EstimateModel",
+    "IssueRequest",
     "Journey",
     "LogKey",
     "LogLeaf",
     "LogNode",
     "LogPending",
+    "Outcome",
     "PlannedSurge",
+    "Promise",
+    "PromiseFile",
     "PromiseRule",
     "SellerProfile",
     "TransparencyLog",
