@@ -21,6 +21,8 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     # Webhooks and the API, each with its full path.
     path("", include("integrations.urls")),
+    # The transparency log, for programs.
+    path("", include("promises.ledger.urls")),
 ]
 
 handler403 = "orderhub.refusals.permission_denied"
