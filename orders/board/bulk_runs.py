@@ -32,6 +32,7 @@ from orders.board.ordering import DEFAULT_SORT
 from orders.bulk import add_rows
 from orders.byhand import Refused, check_allowed
 from orders.desk import BulkRow, BulkRun
+from orders.stages import RiskLevel
 from orders.tasks import SLICE, finish, hint, take
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def preview(action: Action, orders: Any) -> Preview:
 
 def riskiest(action: Action, orders: Any) -> list[Any]:
     """Of the orders that a step would be taken for, those to look at first: marked ones, then what ends soonest."""
-    is_marked = Case(When(is_exception() | ~Q(promise_risk=""), then=0), default=1)
+    is_marked = Case(When(is_exception() | Q(promise_risk=RiskLevel.AT_RISK), then=0), default=1)
     ends = [key.expression for key in DEFAULT_SORT.keys]
     return list(shown(_wanted(action, orders)).order_by(is_marked, *ends)[:RISKIEST])
 

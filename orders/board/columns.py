@@ -16,7 +16,7 @@ from orders.access import role_label
 from orders.board.filters import RISK_WITHIN
 from orders.board.ordering import DEFAULT_SORT, Sort
 from orders.models import Order, OrderEvent
-from orders.stages import STAGE_ROWS, Stage
+from orders.stages import STAGE_ROWS, RiskLevel, Stage
 from orders.templatetags.hub import provenance_words
 
 
@@ -138,7 +138,7 @@ def _deadline_chips(order: Order, at: datetime) -> list[Chip]:
     deadlines = (order.promised_at, order.step_due_at)
     if any(_is_over(one, at) for one in deadlines):
         return [Chip("danger", _("Late"))]
-    if order.promise_risk or any(_is_over(one, at, RISK_WITHIN) for one in deadlines):
+    if order.promise_risk == RiskLevel.AT_RISK or any(_is_over(one, at, RISK_WITHIN) for one in deadlines):
         return [Chip("warn", _("At risk"))]
     return []
 

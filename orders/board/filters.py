@@ -13,7 +13,7 @@ from django_stubs_ext import StrOrPromise
 
 from orders.access import ROLES
 from orders.models import Shop, Warehouse
-from orders.stages import CLOSED, STAGE_ROWS, Stage, Step
+from orders.stages import CLOSED, STAGE_ROWS, RiskLevel, Stage, Step
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -70,7 +70,7 @@ def is_late(at: datetime) -> Q:
 def is_at_risk(at: datetime) -> Q:
     """Late, about to be, or expected to be."""
     soon = at + RISK_WITHIN
-    return Q(promised_at__lt=soon) | Q(step_due_at__lt=soon) | ~Q(promise_risk="")
+    return Q(promised_at__lt=soon) | Q(step_due_at__lt=soon) | Q(promise_risk=RiskLevel.AT_RISK)
 
 
 def is_exception() -> Q:

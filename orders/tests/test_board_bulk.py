@@ -9,7 +9,9 @@ from django.db import connection, transaction
 
 from orders.board import bulk_runs
 from orders.board.bulk_actions import ACTIONS, BulkRefused
-from orders.board.written import write_case, write_promise
+from orders.board.columns import chips_of
+from orders.board.filters import is_at_risk
+from orders.board.written import PromiseColumns, write_case, write_promise, write_promises
 from orders.byhand import NotAllowed
 from orders.desk import BulkRow, BulkRun
 from orders.models import AuditEntry, Order, OrderEvent, OrderFact, OrderHold
@@ -266,7 +268,7 @@ def test_a_step_for_several_orders_waits_until_the_riskiest_are_looked_at_and_th
     shop = make_shop()
     orders = [put(make_order(shop=shop), promised_at=after(10 + n)) for n in range(7)]
     put(orders[6], case_mark="red")
-    put(orders[5], promise_risk="high")
+    put(orders[5], promise_risk="at_risk")
     riskiest = [str(orders[n].pk) for n in (5, 6, 0, 1, 2)]
     log_in(client, make_staff("sales", everything=True))
     given = {"action": "date", "date": "2026-06-05", "ids": [order.pk for order in orders], "list": "x=1"}
@@ -508,14 +510,14 @@ def test_a_promise_and_a_case_leave_one_event_for_each_change(clock):
 
     assert write_promise(order.pk, promised_at=after(5), cause=PERSON, at=MONDAY)
     assert write_promise(order.pk, promised_at=after(5), cause=PERSON, at=MONDAY) == []
-    write_promise(order.pk, risk="high", cause=PERSON, at=MONDAY)
+    write_promise(order.pk, risk="at_risk", cause=PERSON, at=MONDAY)
     write_case(order.pk, case_mark="red", assignee=person, cause=PERSON, at=MONDAY)
     write_case(order.pk, assignee=None, cause=PERSON, at=MONDAY)
 
     told = OrderEvent.objects.filter(kind__in=["promise", "case"]).order_by("id")
     assert [(one.kind, one.name, one.new) for one in told] == [
         ("promise", "promised_at", after(5).isoformat()),
-        ("promise", "promise_risk", "high"),
+        ("promise", "promise_risk", "at_risk"),
         ("case", "case_mark", "red"),
         ("case", "assignee", str(person.pk)),
         ("case", "assignee", ""),
@@ -523,11 +525,55 @@ def test_a_promise_and_a_case_leave_one_event_for_each_change(clock):
     order.refresh_from_db()
     assert (order.promised_at, order.promise_risk, order.case_mark, order.assignee) == (
         after(5),
-        "high",
+        "at_risk",
         "red",
         None,
     )
     assert told[0].after["promised_at"] == after(5).isoformat()
+
+
+@pytest.mark.django_db
+def test_many_promises_are_written_like_one_and_only_what_changed_is_told(clock, django_assert_num_queries):
+    orders = [make_order() for _ in range(20)]
+    write_promise(orders[0].pk, promised_at=after(5), risk="watch", cause=PERSON, at=MONDAY)
+    rows = [PromiseColumns(order.pk, after(5), "watch") for order in orders]
+
+    with django_assert_num_queries(5):  # lock, write, journal, and a savepoint around them
+        events = write_promises(rows, cause=PERSON, at=MONDAY)
+
+    assert {event.order_id for event in events} == {order.pk for order in orders[1:]}
+    assert [(one.name, one.new) for one in events[:2]] == [
+        ("promised_at", after(5).isoformat()),
+        ("promise_risk", "watch"),
+    ]
+    assert set(Order.objects.values_list("promised_at", "promise_risk")) == {(after(5), "watch")}
+    assert OrderEvent.objects.filter(kind="promise", dispatched_at=None).count() == 40
+    assert write_promises(rows, cause=PERSON, at=MONDAY) == []
+
+
+@pytest.mark.django_db
+def test_a_promise_written_into_the_past_asks_nobody_to_react(clock):
+    order = make_order()
+
+    write_promises([PromiseColumns(order.pk, after(5), "watch")], cause=PERSON, at=MONDAY, is_history=True)
+
+    told = OrderEvent.objects.filter(kind="promise")
+    assert [(one.silent, one.dispatched_at) for one in told] == [(True, MONDAY)] * 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("risk", "is_marked"), [("", False), ("on_track", False), ("watch", False), ("at_risk", True)]
+)
+def test_only_the_highest_risk_marks_an_order_before_its_date(clock, risk, is_marked):
+    order = make_order()
+    write_promise(order.pk, promised_at=after(24 * 5), risk=risk, cause=PERSON, at=MONDAY)
+    order.refresh_from_db()
+    order.step_due_at = None
+
+    assert [chip.meaning for chip in chips_of(order, MONDAY)] == (["warn"] if is_marked else [])
+    Order.objects.update(step_due_at=None)
+    assert Order.objects.filter(is_at_risk(MONDAY)).exists() is is_marked
 
 
 @pytest.mark.django_db
