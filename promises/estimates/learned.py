@@ -1,0 +1,87 @@
+"""The learned state: packed into its row, and kept by the process that asks it. Imports numpy: for workers only."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from promises.estimates.models import EstimateModel, PlannedSurge
+from promises.eta import surge
+from promises.eta.learner import VERSION, Learner
+
+# How many nights are kept: estimates name the one that they were made with.
+KEPT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What one night left: from placing to the door, from hand-over to the door, and each warehouse's pace by its code."""
+
+    version: str
+    door: Learner
+    way: Learner
+    rates: Mapping[str, tuple[float, ...]]
+
+
+_kept: dict[bool, tuple[int, Learned]] = {}
+
+
+def newest(*, is_demo: bool) -> Learned | None:
+    """What the newest night left, with the surges planned now; None before the first night. Two small queries."""
+    row = EstimateModel.objects.filter(is_demo=is_demo).defer("state").first()
+    if row is None:
+        return None
+    known = _kept.get(is_demo)
+    if known is None or known[0] != row.pk:
+        known = _kept[is_demo] = (row.pk, _read(row))
+    learned = known[1]
+    surges = planned_surges()
+    learned.door.surges = learned.way.surges = surges
+    return learned
+
+
+def planned_surges() -> tuple[surge.PlannedSurge, ...]:
+    return tuple(
+        surge.PlannedSurge(first=row.first, last=row.last, factor=float(row.factor))
+        for row in PlannedSurge.objects.all()
+    )
+
+
+def _read(row: EstimateModel) -> Learned:
+    state = json.loads(zlib.decompress(bytes(row.state)))
+    return Learned(
+        version=row.version,
+        door=Learner.of_state(state["door"]),
+        way=Learner.of_state(state["way"]),
+        rates={code: tuple(rates) for code, rates in state["rates"].items()},
+    )
+
+
+def store(
+    door: Learner,
+    way: Learner,
+    rates: Mapping[str, tuple[float, ...]],
+    *,
+    n_learned: int,
+    at: datetime,
+    newest_placed_at: datetime | None,
+    is_demo: bool,
+) -> EstimateModel:
+    """Keep this night, clear away the oldest ones."""
+    state: dict[str, Any] = {"door": door.state(), "way": way.state(), "rates": rates}
+    row = EstimateModel.objects.create(
+        made_at=at,
+        method=VERSION,
+        n_learned=n_learned,
+        n_delivered=door.n_delivered,
+        newest_placed_at=newest_placed_at,
+        is_demo=is_demo,
+        state=zlib.compress(json.dumps(state).encode(), 6),
+    )
+    kept = EstimateModel.objects.filter(is_demo=is_demo).values_list("pk", flat=True)[:KEPT]
+    EstimateModel.objects.filter(is_demo=is_demo, pk__lt=min(kept)).delete()
+    return row
