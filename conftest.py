@@ -46,9 +46,10 @@ def _empty_cache() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _ledger_of_its_own(settings: SettingsWrapper, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keys of logs and what was signed last lie outside the database, which forgets each test."""
+    """Papers, keys of logs and what was signed last lie outside the database, which forgets each test."""
     own = tmp_path_factory.getbasetemp() / f"ledger-{next(_counted)}"
     settings.LEDGER_KEY_DIR, settings.LEDGER_DIR = own / "keys", own / "heads"
+    settings.DOCUMENT_DIR = own / "documents"
 
 
 @pytest.fixture(autouse=True)

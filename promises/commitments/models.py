@@ -143,7 +143,7 @@ class PromiseFile(models.Model):
     )
     sha256 = models.CharField(max_length=64, unique=True)
     sm3 = models.CharField(max_length=64)
-    # Under var/documents/.
+    # Under DOCUMENT_DIR.
     path = models.CharField(_("file"), max_length=80)
     n_bytes = models.PositiveIntegerField(_("size"))
     is_demo = models.BooleanField(_("demo"), default=False, editable=False)
@@ -159,7 +159,7 @@ class PromiseFile(models.Model):
 
     @property
     def full_path(self) -> Path:
-        return Path(settings.VAR_DIR) / "documents" / self.path
+        return Path(settings.DOCUMENT_DIR) / self.path
 
 
 guard("promises_promisefile")

@@ -32,7 +32,7 @@ class Kept:
 
 
 def folder() -> Path:
-    return Path(settings.VAR_DIR) / "documents"
+    return Path(settings.DOCUMENT_DIR)
 
 
 def keep(content: bytes) -> Kept:
