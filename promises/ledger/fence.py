@@ -15,6 +15,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from promises.ledger.models import LogKey, TransparencyLog
+
 
 class Unreadable(Exception):
     """There is a record, and it cannot be read: as good as a record of everything. Nothing may be signed."""
@@ -54,13 +56,29 @@ def read(key: str) -> Head | None:
         raise Unreadable(str(_file(key))) from None
 
 
+def of(log: TransparencyLog) -> Head | None:
+    """What was signed last in this log. Raises Unreadable."""
+    return read(_key(log))
+
+
+def remember(log: TransparencyLog, size: int, root: bytes) -> None:
+    """Record the head unless a larger one is recorded. Raises Unreadable."""
+    raise_to(_key(log), Head(log.origin, log.purpose, size, root.hex()))
+
+
+def _key(log: TransparencyLog) -> str:
+    """By the key that it began with: a log that began anew under the same name is another one."""
+    first = LogKey.objects.filter(log=log, purpose=LogKey.Purpose.LOG).order_by("pk").first()
+    return f"{log.purpose}-{first.key_id if first else 'none'}"
+
+
 def raise_to(key: str, head: Head) -> None:
     """Record the head unless a larger one is recorded; it is on the disk when this returns. Raises Unreadable."""
     _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(key):
         known = read(key)
         if known is None or known.size < head.size:
-            _replace(_file(key), json.dumps(asdict(head)) + "\n")
+            replace(_file(key), json.dumps(asdict(head)) + "\n")
 
 
 @contextmanager
@@ -70,7 +88,8 @@ def _alone(key: str) -> Iterator[None]:
         yield
 
 
-def _replace(file: Path, text: str) -> None:
+def replace(file: Path, text: str) -> None:
+    """Write the file as a whole; it is on the disk when this returns."""
     fresh = file.with_suffix(".new")
     with open(fresh, "w", encoding="utf-8") as opened:
         opened.write(text)

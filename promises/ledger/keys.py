@@ -42,12 +42,17 @@ def make(log: TransparencyLog, use: LogKey.Purpose, at: datetime) -> LogKey:
 
 def _names(origin: str, use: LogKey.Purpose, public: bytes) -> tuple[str, str]:
     """Key id and vkey; that of a token key has the kind 0xff, which stands for "named in words"."""
-    if use == Use.LOG:
-        one = notes.Verifier(origin, notes.ED25519, public)
+    if use != Use.TOKEN:
+        one = notes.Verifier(name_of(origin, use), notes.ED25519, public)
         return one.key_id.hex(), one.vkey
     key_id = token.key_id(origin, public).hex()
     named = base64.b64encode(b"\xff" + token.KEY_KIND + public).decode()
     return key_id, f"{origin}+{key_id}+{named}"
+
+
+def name_of(origin: str, use: LogKey.Purpose) -> str:
+    """Under which name a key signs notes. The monitor is nobody that a head is believed from."""
+    return f"{origin}/monitor" if use == Use.MONITOR else origin
 
 
 def _write(file: Path, secret: Ed25519PrivateKey) -> None:

@@ -119,6 +119,7 @@ class LogKey(models.Model):
     class Purpose(models.TextChoices):
         LOG = "log", _("signs the log")
         TOKEN = "token", _("signs the code on documents")
+        MONITOR = "monitor", _("signs the reports of the monitor")
 
     log = models.ForeignKey(
         TransparencyLog, verbose_name=_("log"), on_delete=models.CASCADE, related_name="keys"

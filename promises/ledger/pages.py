@@ -69,13 +69,15 @@ def all_keys(request: HttpRequest, purpose: str = "seller") -> HttpResponse:
 
 def _key_lines(log: TransparencyLog) -> Iterator[str]:
     yield f"# The keys of {log.origin}: use, key, and in Unix seconds from when until when it signs.\n"
-    yield '# "below": the key was revoked; only entries with smaller places are good.\n'
+    yield "# revoked_at_size: only entries with smaller places are good.\n"
     for key in LogKey.objects.filter(log=log).order_by("pk"):
-        parts = [key.purpose, key.vkey, f"from={int(key.not_before.timestamp())}"]
+        # A comment for programs: whoever trusts these keys must not take reports for heads.
+        use = "# monitor" if key.purpose == LogKey.Purpose.MONITOR else key.purpose
+        parts = [use, key.vkey, f"from={int(key.not_before.timestamp())}"]
         if key.not_after is not None:
             parts.append(f"until={int(key.not_after.timestamp())}")
         if key.revoked_at_size is not None:
-            parts.append(f"below={key.revoked_at_size}")
+            parts.append(f"revoked_at_size={key.revoked_at_size}")
         yield " ".join(parts) + "\n"
 
 

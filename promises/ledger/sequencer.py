@@ -18,7 +18,7 @@ from django.utils.timezone import now
 from orders.bulk import add_models, update_rows
 from promises import canonical, merkle, notes
 from promises.ledger import alarms, entries, fence, keys, reading, writing
-from promises.ledger.models import Checkpoint, LogKey, LogLeaf, LogNode, LogPending, TransparencyLog
+from promises.ledger.models import Checkpoint, LogLeaf, LogNode, LogPending, TransparencyLog
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def write(log: TransparencyLog, at: datetime) -> int:
         head = append(log, at)
         if head is None:
             break
-        _remember(log, head)
+        fence.remember(log, head.size, head.root)
         n_written += head.n_new
     return n_written
 
@@ -228,7 +228,7 @@ def _check_nodes(log: TransparencyLog, wanted: dict[tuple[int, int], bytes]) -> 
 def _check_fence(log: TransparencyLog, before: Checkpoint | None) -> None:
     """That the database holds all that was signed. Raises Stopped."""
     try:
-        known = fence.read(_fence_key(log))
+        known = fence.of(log)
     except fence.Unreadable as file:
         raise Stopped(Alarm.ROLLED_BACK, f"{file} cannot be read") from None
     if known is None:
@@ -244,18 +244,6 @@ def _check_fence(log: TransparencyLog, before: Checkpoint | None) -> None:
         found = bytes(row.root) if row else b""
     if found.hex() != known.root:
         raise Stopped(Alarm.ROLLED_BACK, f"the first {known.size} entries are not those that were signed")
-
-
-def _fence_key(log: TransparencyLog) -> str:
-    first = LogKey.objects.filter(log=log, purpose=LogKey.Purpose.LOG).order_by("pk").first()
-    if first is None:
-        raise Stopped(Alarm.KEY, "the log has no key")
-    return f"{log.purpose}-{first.key_id}"
-
-
-def _remember(log: TransparencyLog, head: Head) -> None:
-    record = fence.Head(log.origin, log.purpose, head.size, head.root.hex())
-    fence.raise_to(_fence_key(log), record)
 
 
 def _signed(log: TransparencyLog, head: notes.Checkpoint, at: datetime) -> str:
