@@ -33,10 +33,10 @@ ORDERHUB_FINGERPRINT_KEY = env.secret("ORDERHUB_FINGERPRINT_KEY", KEY_DIR / "fin
 PUBLIC_URL = env.web_address("ORDERHUB_PUBLIC_URL", "http://127.0.0.1:8000")
 # The newest head that was signed in each log, outside the database (promises/ledger/fence.py).
 LEDGER_DIR = VAR_DIR / "ledger"
-LEDGER_KEY_DIR = KEY_DIR
-# What a Prometheus server sends to read /metrics. Empty: staff only.
 # Papers of commitments: stored bytes, never made again. To be kept with the database.
 DOCUMENT_DIR = VAR_DIR / "documents"
+LEDGER_KEY_DIR = KEY_DIR
+# What a Prometheus server sends to read /metrics. Empty: staff only.
 METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")
 
 ALLOWED_HOSTS = env.words("ORDERHUB_HOSTS", "127.0.0.1,localhost,[::1]")
@@ -279,7 +279,12 @@ STEWARD_BEAT_EVERY = timedelta(seconds=env.number("ORDERHUB_BEAT_SECONDS", 10, a
 STEWARD_BEAT_LIMIT = timedelta(seconds=env.number("ORDERHUB_BEAT_LIMIT_SECONDS", 90, at_least=1))
 
 # Who reacts to a recorded order event, in this order. Each writes rows only, in a savepoint of its own.
-ORDER_EVENT_PIPELINE = ["orders.todos.observe", "orders.steps.observe", "promises.commitments.asking.observe"]
+ORDER_EVENT_PIPELINE = [
+    "orders.todos.observe",
+    "orders.steps.observe",
+    "promises.estimates.reaction.observe",
+    "promises.commitments.asking.observe",
+]
 # Panels of the order's page, in order: dotted paths of functions (order, request) -> dict with title, template, context; or None.
 ORDER_PANELS: list[str] = []
 # Actions that need a second person, and the gate that gives it. Empty until a gate is installed.
@@ -306,10 +311,11 @@ STEWARD_SWEEPS = [
     "orders.board.bulk_runs.sweep",
     "promises.backtest_runs.sweep",
     "promises.ledger.sequencer.sweep",
+    "promises.commitments.asking.sweep",
+    "promises.estimates.watching.sweep",
 ]
 
 UNDO_WINDOW = timedelta(minutes=10)
-    "promises.commitments.asking.sweep",
 # Who knows what a step has brought about outside, in words: functions (order, step, facts) -> text; "" = nothing yet.
 STEP_EFFECTS: list[str] = []
 BODY_KEPT_FOR = timedelta(days=30)

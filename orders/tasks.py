@@ -25,6 +25,7 @@ TASKS = {
     "rejudge": "orders.tasks.rejudge",
     "bulk": "orders.board.bulk_runs.work",
     "backtests": "promises.backtest_runs.work",
+    "estimates": "promises.estimates.watching.work",
     "commitments": "promises.commitments.asking.work",
     "beat": "orders.tasks.beat",
 }

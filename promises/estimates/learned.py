@@ -27,7 +27,7 @@ class Learned:
     rates: Mapping[str, tuple[float, ...]]
 
 
-_kept: dict[bool, tuple[int, Learned]] = {}
+_kept: dict[bool, tuple[tuple[Any, ...], Learned]] = {}
 
 
 def newest(*, is_demo: bool) -> Learned | None:
@@ -36,12 +36,19 @@ def newest(*, is_demo: bool) -> Learned | None:
     if row is None:
         return None
     known = _kept.get(is_demo)
-    if known is None or known[0] != row.pk:
-        known = _kept[is_demo] = (row.pk, _read(row))
+    # Not by its number alone: a restored dump gives numbers again.
+    mark = (row.pk, row.made_at, row.n_learned, row.n_delivered, row.newest_placed_at)
+    if known is None or known[0] != mark:
+        known = _kept[is_demo] = (mark, _read(row))
     learned = known[1]
     surges = planned_surges()
     learned.door.surges = learned.way.surges = surges
     return learned
+
+
+def forget() -> None:
+    """Let go of what this process keeps of the learned state."""
+    _kept.clear()
 
 
 def planned_surges() -> tuple[surge.PlannedSurge, ...]:

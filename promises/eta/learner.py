@@ -135,10 +135,10 @@ class Learner:
 
         For the first orders of a history: what was expected of them before anything was known says nothing of the spread.
         """
-        self.book.replace("shape", self._fit.totals(self.book).astype(np.float32))
+        self.book.column("shape")[:] = self._fit.totals(self.book)
         for _time in range(2):
             self.calibrate(night)
-            self.book.replace("level", np.full(self.book.n, self._level, np.float32))
+            self.book.column("level")[:] = self._level
         self.calibrate(night)
 
     # What is kept of it.

@@ -1,0 +1,402 @@
+"""Making estimates: what can be said now of open orders, by what was learned last night. Imports numpy: for workers only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from typing import Any
+
+from django.db import transaction
+
+from orders.board.written import PromiseColumns, write_promises
+from orders.bulk import update_rows
+from orders.models import Order
+from orders.stages import CLOSED, RiskLevel, Stage
+from orders.transitions import Cause
+from orders.worktime import CalendarNeverOpens, calendar_of
+from promises.commitments.models import Promise
+from promises.estimates import journeys, learned, scoring
+from promises.estimates.learned import Learned
+from promises.estimates.models import Estimate, Journey, PromiseRule, WarehousePickup
+from promises.eta import processing
+from promises.eta.forecast import CAP_DAYS, WINDOW, Forecast, NoDate
+from promises.eta.orders import Placed, end_of
+from promises.eta.processing import Line, NeverLeaves
+
+ONE_DAY = timedelta(days=1)
+# A warehouse that nobody has given pick-up times: one lorry, late in the afternoon.
+USUAL_PICKUPS = (time(17, 0),)
+# Chances to be late, per mille, above which an order is to be watched, and is at risk.
+WATCH_ABOVE, RISK_ABOVE = 150, 300
+# The tail in which nothing is known any more: an order out for so long has outlived nearly all that was seen.
+_OUTLIVED = 0.998
+HUB = Cause(source="orderhub")
+# Not promised yet: the date follows the estimate until somebody has confirmed it.
+UNSETTLED = frozenset({Stage.INTAKE, Stage.AWAITING_PAYMENT, Stage.PLATFORM_REVIEW, Stage.AWAITING_DATE})
+NOTHING_TO_SAY = CLOSED | {Stage.DELIVERED, Stage.CANCELLING, Stage.RETURNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The odds of each day for one order. odds: within so many days of first; gone: whole days that brought nothing."""
+
+    first: date
+    odds: Callable[[float], float]
+    gone: int
+    level: str
+    n: int
+    reasons: list[dict[str, Any]]
+    inputs: dict[str, Any]
+
+    @property
+    def _before(self) -> float:
+        return self.odds(self.gone - 1) if self.gone > 0 else 0.0
+
+    @property
+    def is_outlived(self) -> bool:
+        return self._before >= _OUTLIVED
+
+    def chance(self, day: date) -> float:
+        """That it arrives by the end of this day, given that it has not until now."""
+        before = self._before
+        return max(0.0, (self.odds((day - self.first).days) - before) / (1 - before))
+
+    def day_at(self, odds: float) -> date | None:
+        """The first day by whose end the odds are reached; None if no promise goes there."""
+        before = self._before
+        wanted = before + odds * (1 - before)
+        for days in range(max(self.gone, 0), self.gone + CAP_DAYS + 1):
+            if self.odds(days) >= wanted:
+                return self.first + timedelta(days=days)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why nothing can be said, and how many orders there are to learn from."""
+
+    why: str
+    n: int
+    inputs: dict[str, Any]
+
+
+def estimate(
+    orders: Collection[Order], *, at: datetime, cause: Cause = HUB, is_history: bool = False
+) -> list[Estimate]:
+    """Say of each of these orders what can be said now, score those that have ended, and tell the board.
+
+    An order of which the same would be said again keeps its estimate. Returns the new ones. Give the orders as
+    journeys.orders_of does.
+    """
+    with transaction.atomic():
+        desk = Desk(orders, at)
+        for order in orders:
+            desk.look_at(order)
+        return desk.write(cause, is_history=is_history)
+
+
+class Desk:
+    """What a batch of orders needs, read once; what is said of them, written once."""
+
+    def __init__(self, orders: Collection[Order], at: datetime) -> None:
+        self.at = at
+        self.journeys = journeys.note(orders)
+        self.ids = [order.pk for order in orders]
+        current = Estimate.objects.current().select_for_update(no_key=True).filter(order_id__in=self.ids)
+        self.current = {one.order_id: one for one in current.order_by("order_id")}
+        self.rules = {rule.shop_id: rule for rule in PromiseRule.objects.all()}
+        self.learned: dict[bool, Learned | None] = {}
+        self.pickups: dict[int, tuple[time, ...]] = {}
+        self.new: list[Estimate] = []
+        self.watched: list[Estimate] = []
+        self.board: list[PromiseColumns] = []
+        self.ended: dict[int, Journey] = {}
+
+    @cached_property
+    def queue(self) -> Mapping[int, int]:
+        waiting = [one for one in self.journeys.values() if one.handed_at is None and one.origin]
+        return journeys.queue_ahead(waiting)
+
+    @cached_property
+    def commitments(self) -> dict[int, datetime]:
+        """What was promised on paper and is in force."""
+        active = Promise.objects.filter(order_id__in=self.ids, state=Promise.State.ACTIVE)
+        return dict(active.values_list("order_id", "due"))
+
+    def look_at(self, order: Order) -> None:
+        journey, previous = self.journeys[order.pk], self.current.get(order.pk)
+        if journey.delivered_at is not None or journey.is_struck:
+            self.ended[order.pk] = journey
+            self.board.append(PromiseColumns(order.pk, None, ""))
+            return
+        rule = self.rules.get(order.shop_id) or self.rules.get(None) or PromiseRule()
+        if not order.is_open or order.stage in NOTHING_TO_SAY or not rule.is_on:
+            self._watch_no_more(previous)
+            return
+        said = self._said(order, journey, rule, previous)
+        if said is None or (previous is not None and said.as_said() == previous.as_said()):
+            self._watch_on(previous, said)
+        else:
+            self.new.append(said)
+        now_said = said or previous
+        if now_said is not None:
+            self.board.append(PromiseColumns(order.pk, now_said.promised_at, now_said.risk))
+
+    def _watch_no_more(self, previous: Estimate | None) -> None:
+        if previous is not None and previous.check_at is not None:
+            previous.check_at = None
+            self.watched.append(previous)
+
+    def _watch_on(self, previous: Estimate | None, said: Estimate | None) -> None:
+        if previous is None:
+            return
+        previous.check_at = self._next_look(previous)
+        if said is not None:
+            previous.p_late = said.p_late
+        self.watched.append(previous)
+
+    def _said(
+        self, order: Order, journey: Journey, rule: PromiseRule, previous: Estimate | None
+    ) -> Estimate | None:
+        """What is said now; None if there is nothing new to be said of an order that has outlived all experience."""
+        outlook = self.outlook(order, journey)
+        said = self._blank(order, journey, rule)
+        if isinstance(outlook, Silence):
+            said.no_date, said.n, said.inputs = outlook.why, outlook.n, outlook.inputs
+        else:
+            if outlook.is_outlived and previous is not None:
+                return self._outlived(order, previous)
+            self._fill(said, outlook, rule)
+        said.is_first = said.has_date and not (previous is not None and previous.has_date)
+        said.promised_at = self._promised(order, journey, said, previous)
+        said.p_late = self._p_late(said, outlook)
+        said.risk = risk_of(said.p_late)
+        said.check_at = self._next_look(said)
+        return said
+
+    def _blank(self, order: Order, journey: Journey, rule: PromiseRule) -> Estimate:
+        known = self._learned(order.is_demo)
+        return Estimate(
+            order=order,
+            made_at=self.at,
+            zone=journey.zone,
+            model_version=known.version if known else "",
+            service_level=rule.service_level,
+            is_demo=order.is_demo,
+        )
+
+    def _fill(self, said: Estimate, outlook: Outlook, rule: PromiseRule) -> None:
+        due_on = outlook.day_at(rule.service_level / 1000)
+        said.level, said.n, said.inputs = outlook.level, outlook.n, outlook.inputs
+        if due_on is None or (due_on - self._today(said)).days > rule.cap_days:
+            said.no_date = Estimate.NoDate.BEYOND_CAP
+            return
+        said.window_from, said.window_to = (outlook.day_at(odds) for odds in WINDOW)
+        said.due_at = end_of(due_on, said.tz)
+        said.odds = round(1000 * outlook.chance(due_on))
+        said.reasons = outlook.reasons
+
+    def _today(self, said: Estimate) -> date:
+        return self.at.astimezone(said.tz).date()
+
+    def _outlived(self, order: Order, previous: Estimate) -> Estimate | None:
+        """The old words stand; that they will be broken is new, once."""
+        if previous.risk == RiskLevel.AT_RISK or previous.promised_at is None:
+            return None
+        copied = {
+            field.attname: getattr(previous, field.attname)
+            for field in Estimate._meta.concrete_fields
+            if field.attname not in {"id", "is_first", "made_at", "outcome", "outcome_at", "delivered_at"}
+        }
+        said = Estimate(**copied, made_at=self.at)
+        said.p_late, said.risk = 1000, RiskLevel.AT_RISK
+        said.check_at = self._next_look(said)
+        return said
+
+    def _promised(
+        self, order: Order, journey: Journey, said: Estimate, previous: Estimate | None
+    ) -> datetime | None:
+        """On paper, else the date that a person confirmed, else the first that was said when the order could go ahead."""
+        if order.pk in self.commitments:
+            return self.commitments[order.pk]
+        if order.confirmed_on is not None:
+            return end_of(order.confirmed_on, journey.tz)
+        if previous is not None and previous.promised_at and order.stage not in UNSETTLED:
+            return previous.promised_at
+        return said.due_at
+
+    def _p_late(self, said: Estimate, outlook: Outlook | Silence) -> int | None:
+        if said.promised_at is None:
+            return None
+        if said.promised_at < self.at:
+            return 1000
+        if isinstance(outlook, Silence):
+            return None
+        day = said.promised_at.astimezone(said.tz).date()
+        return min(1000, round(1000 * (1 - outlook.chance(day))))
+
+    def _next_look(self, said: Estimate) -> datetime:
+        """Soon after the next midnight of the destination: the odds go by days. Orders are spread over an hour."""
+        midnight = datetime.combine(self._today(said) + ONE_DAY, time(0, 5), said.tz)
+        return midnight + timedelta(seconds=(said.order_id * 7) % 3600)
+
+    # What can be said of one order.
+
+    def outlook(self, order: Order, journey: Journey) -> Outlook | Silence:
+        """The odds of each day: from the warehouse's queue or, once it has left, from hand-over; else from placing."""
+        known = self._learned(order.is_demo)
+        inputs = _inputs(order, journey)
+        if known is None:
+            return Silence(Estimate.NoDate.NOT_ENOUGH_HISTORY, 0, inputs)
+        if journey.handed_at is not None:
+            return self._from(journey, known.way, journey.handed_at, inputs | {"basis": "way"})
+        if journey.origin in known.rates:
+            return self._through_the_house(order, journey, known, inputs)
+        return self._from(journey, known.door, journey.placed_at, inputs | {"basis": "door"})
+
+    def _learned(self, is_demo: bool) -> Learned | None:  # noqa: FBT001 - which of two
+        if is_demo not in self.learned:
+            self.learned[is_demo] = learned.newest(is_demo=is_demo)
+        return self.learned[is_demo]
+
+    def _from(
+        self, journey: Journey, learner: Any, start: datetime, inputs: dict[str, Any]
+    ) -> Outlook | Silence:
+        forecast: Forecast | NoDate = learner.forecast(_placed(journey, start))
+        if isinstance(forecast, NoDate):
+            return Silence(Estimate.NoDate.NOT_ENOUGH_HISTORY, forecast.n, inputs)
+        first = start.astimezone(journey.tz).date()
+        gone = (self.at.astimezone(journey.tz).date() - first).days
+        reasons = [{"code": one.code, "days": round(one.days, 2)} for one in forecast.reasons()]
+        return Outlook(first, forecast.odds, gone, forecast.level, forecast.n, reasons, inputs)
+
+    def _through_the_house(
+        self, order: Order, journey: Journey, known: Learned, inputs: dict[str, Any]
+    ) -> Outlook | Silence:
+        """Queue, pick-up and way put together case by case; the queue is forgotten once the order has left."""
+        line = self._line(order, known.rates[journey.origin])
+        n_ahead = self.queue.get(order.pk, 0)
+        inputs |= {"basis": "queue", "queue": n_ahead, "pace": round(sum(line.rates) / len(line.rates), 2)}
+        try:
+            leaving = processing.picked_up_at(self.at, n_ahead, line)
+            at_once = processing.picked_up_at(self.at, 0, line)
+        except (NeverLeaves, CalendarNeverOpens):
+            return Silence(Estimate.NoDate.NEVER_LEAVES, 0, inputs)
+        leaves_at = _middle(leaving)
+        way = self._from(journey, known.way, leaves_at, inputs)
+        if isinstance(way, Silence):
+            return way
+        first = self.at.astimezone(journey.tz).date()
+        starts = _days(leaving, first, journey)
+        reasons = _sorted([*way.reasons, *_house_reasons(leaves_at, _middle(at_once), self.at, line)])
+        inputs["leaves_at"] = leaves_at.isoformat()
+        return Outlook(first, _Chained(starts, way.odds), 0, way.level, way.n, reasons, inputs)
+
+    def _line(self, order: Order, rates: tuple[float, ...]) -> Line:
+        warehouse = order.warehouse
+        calendar = calendar_of(warehouse.calendar if warehouse else None)
+        return Line(calendar=calendar, rates=rates, pickups=self._pickups(order.warehouse_id or 0))
+
+    def _pickups(self, warehouse_id: int) -> tuple[time, ...]:
+        if not self.pickups:
+            # All of them: a house has a handful of warehouses with a few pick-ups each.
+            for pk, at in WarehousePickup.objects.order_by("at").values_list("warehouse_id", "at"):
+                self.pickups[pk] = (*self.pickups.get(pk, ()), at)
+            self.pickups.setdefault(0, USUAL_PICKUPS)
+        return self.pickups.get(warehouse_id, USUAL_PICKUPS)
+
+    # Writing it down.
+
+    def write(self, cause: Cause, *, is_history: bool) -> list[Estimate]:
+        replaced = [self.current[one.order_id].pk for one in self.new if one.order_id in self.current]
+        if replaced:
+            Estimate.objects.filter(pk__in=replaced).update(is_current=False, check_at=None)
+        Estimate.objects.bulk_create(self.new, batch_size=200)
+        update_rows(
+            Estimate, ["p_late", "check_at"], [[one.pk, one.p_late, one.check_at] for one in self.watched]
+        )
+        scoring.settle(self.ended, self.current, at=self.at)
+        write_promises(self.board, cause=cause, at=self.at, is_history=is_history)
+        return self.new
+
+
+class _Chained:
+    """The odds of leaving on one of several days and of the way from there, worked out once a day asked for."""
+
+    def __init__(self, starts: Sequence[int], way: Callable[[float], float]) -> None:
+        self._starts = sorted(Counter(starts).items())
+        self._n = len(starts)
+        self._way = way
+        self._known: dict[float, float] = {}
+
+    def __call__(self, days: float) -> float:
+        known = self._known.get(days)
+        if known is None:
+            known = sum(n * self._way(days - start) for start, n in self._starts) / self._n
+            self._known[days] = known
+        return known
+
+
+def risk_of(p_late: int | None) -> str:
+    """The level of a chance to be late, in per mille; "" where nothing is promised or known."""
+    if p_late is None:
+        return ""
+    if p_late > RISK_ABOVE:
+        return RiskLevel.AT_RISK
+    return RiskLevel.WATCH if p_late > WATCH_ABOVE else RiskLevel.ON_TRACK
+
+
+def _placed(journey: Journey, start: datetime) -> Placed:
+    return Placed(
+        key=str(journey.order_id),
+        placed_at=start.astimezone(journey.tz),
+        county=journey.county,
+        city=journey.city,
+        province=journey.province,
+        carrier=journey.carrier,
+        service=journey.service,
+        origin=journey.origin,
+        origin_region=journey.origin_region,
+        n_items=journey.n_items,
+    )
+
+
+def _inputs(order: Order, journey: Journey) -> dict[str, Any]:
+    return {
+        "stage": str(order.stage),
+        "origin": journey.origin,
+        "county": journey.county,
+        "city": journey.city,
+        "province": journey.province,
+        "carrier": journey.carrier,
+        "placed_at": journey.placed_at.isoformat(),
+        "handed_at": journey.handed_at.isoformat() if journey.handed_at else None,
+    }
+
+
+def _middle(moments: Sequence[datetime]) -> datetime:
+    return sorted(moments)[len(moments) // 2]
+
+
+def _days(moments: Sequence[datetime], first: date, journey: Journey) -> list[int]:
+    return [(at.astimezone(journey.tz).date() - first).days for at in moments]
+
+
+def _house_reasons(leaves_at: datetime, at_once: datetime, at: datetime, line: Line) -> list[dict[str, Any]]:
+    """What holds the order in the house: those in front of it, and the days on which nobody works."""
+    found = []
+    queue_days = (leaves_at - at_once) / ONE_DAY
+    if queue_days >= 0.25:
+        found.append({"code": "queue", "days": round(queue_days, 2)})
+    first, last = (line.calendar.local_date(moment) for moment in (at, leaves_at))
+    closed = sum(not line.calendar.shifts_on(first + n * ONE_DAY) for n in range((last - first).days + 1))
+    if closed:
+        found.append({"code": "closed_days", "days": closed})
+    return found
+
+
+def _sorted(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(reasons, key=lambda one: -abs(one["days"]))
