@@ -61,6 +61,15 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        _("Promises"),
+        (
+            ("promises.promise", "receipt"),
+            ("promises.issuerequest", "clock"),
+            ("promises.commitmentrule", "rule"),
+            ("promises.sellerprofile", "badge"),
+        ),
+    ),
+    (
         _("Ways in"),
         (
             ("integrations.connection", "cable"),

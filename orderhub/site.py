@@ -37,6 +37,7 @@ PAGES: tuple[str, ...] = (
     "integrations.gallery.urls",
     "promises.backtest_page.pages",
     "promises.calibration_page.pages",
+    "promises.commitments.pages.pages",
 )
 
 

@@ -43,7 +43,7 @@ SEE_ORDERS = _orders(
     "view_warehouse", "view_sourceheard", "view_todo", "view_reasoncode",
 ) | frozenset({"promises.view_estimate", "promises.view_promise"})  # fmt: skip
 # Giving the seller's word on paper.
-GIVE_WORD = frozenset({"promises.issue_promise"})
+GIVE_WORD = frozenset({"promises.issue_promise", "promises.view_issuerequest"})
 # The order's life outside the four steps, open to everyone who answers for a part of it.
 WORK_ON_ORDERS = SEE_ORDERS | _orders("change_todo", "add_note")
 SEE_STOCK = _orders("view_stockitem", "view_stocklock", "view_stockentry")

@@ -24,6 +24,7 @@ from promises.commitments import discipline, papers
 from promises.commitments.models import Asker, IssueRequest, Promise, PromiseFile, Reason
 from promises.commitments.payload import Chosen, Paper, build, choose, terms_hash
 from promises.commitments.refusals import NotIssued
+from promises.estimates.places import zone_of
 from promises.ledger import keys, reading, writing
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def issue(
     due: any moment of the wanted day; it is rounded up to the end of that day at the destination. Raises NotIssued; then
     nothing was stored.
     """
-    day = due.astimezone(ZoneInfo(_zone(order, estimates.current(order)))).date() if due else None
+    day = due.astimezone(ZoneInfo(zone(order, estimates.current(order)))).date() if due else None
     wish = Wish(by=by, day=day, rc=rc, asked_by=asked_by, is_automatic=is_automatic)
     return give(order, wish, at=at)
 
@@ -116,7 +117,7 @@ def drawn(order: Order, wish: Wish, *, at: datetime) -> Draft:
         previous = None
     estimate = estimates.current(order)
     _check_order(order)
-    chosen = choose(order, estimate, _zone(order, estimate), day=wish.day, at=at)
+    chosen = choose(order, estimate, zone(order, estimate), day=wish.day, at=at)
     _check_step(previous, wish, chosen, estimate, at)
     try:
         seller = writing.seller(is_demo=order.is_demo)
@@ -179,9 +180,9 @@ def _check_step(
         discipline.check(previous, estimate, at=at)
 
 
-def _zone(order: Order, estimate: Estimate | None) -> str:
+def zone(order: Order, estimate: Estimate | None) -> str:
     """The clock of the destination."""
-    return estimate.zone if estimate else str(settings.TIME_ZONE)
+    return estimate.zone if estimate else zone_of(order)
 
 
 def _paper(log: TransparencyLog, seller: SellerProfile, number: str, previous: Promise | None) -> Paper:

@@ -281,6 +281,10 @@ def revoke(promise: Promise, *, by: User, reason: str, at: datetime) -> None:
     import_string(gate)(GATE, promise, by=by, reason=reason, at=at)
 
 
+def has_gate() -> bool:
+    return bool(settings.GATED_ACTIONS.get(GATE))
+
+
 def carry_out(promise_id: int, *, by: User, reason: str, at: datetime) -> Promise:
     """What the gate calls once a second person has agreed: the promise is taken back, and counts as not kept."""
     with writing.transaction():

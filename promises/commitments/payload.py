@@ -23,6 +23,7 @@ from orders.models import Order
 from promises import canonical
 from promises.commitments.refusals import NotIssued, of_format
 from promises.eta.forecast import CAP_DAYS
+from promises.eta.orders import end_of as last_second
 from promises.merkle import EMPTY_ROOT
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 # A day that a person has confirmed rests on no odds: the hub does not pretend to any.
 BY_A_PERSON = {"model": "person", "lane": "confirmed", "p": 0}
-END_OF_DAY = time(23, 59, 59)
 UNIT = "件"
 _BLANKS = re.compile(r"[ \t\r\n\v\f\u00a0]+")
 
@@ -47,7 +47,7 @@ class Chosen:
 
 def end_of(day: date, zone: str) -> datetime:
     """The last second of the day on the clock of the destination."""
-    return datetime.combine(day, END_OF_DAY, ZoneInfo(zone))
+    return last_second(day, ZoneInfo(zone))
 
 
 def choose(order: Order, estimate: Estimate | None, zone: str, *, day: date | None, at: datetime) -> Chosen:
