@@ -48,31 +48,61 @@ def issued(order: Order | None = None, *, hours: float = 1, **what_matters: Any)
     return issuing.issue(order, **{"by": None, "at": after(hours), **what_matters})
 
 
-def make_promise(order: Order | None = None, *, at: datetime = MONDAY, **what_matters: Any) -> Promise:
+def make_promise(
+    order: Order | None = None,
+    *,
+    at: datetime = MONDAY,
+    replaces: Promise | None = None,
+    rc: str = "STOCK",
+    asked_by: str = "seller",
+    **what_matters: Any,
+) -> Promise:
     """The rows of a promise in force without its paper: fast, for tests that look at what comes after issuing."""
-    order = order or make_promised_order()
+    order = order or (replaces.order if replaces else make_promised_order())
     due = what_matters.pop("due", end_of(FRIDAY, "Asia/Shanghai"))
-    number = what_matters.pop("number", "") or numbers.draw()
+    number = what_matters.pop("number", "") or (replaces.number if replaces else numbers.draw())
     log = writing.log_of(is_demo=order.is_demo, at=at)
     said = payload(no=number, log=log.origin, issued_at=int(at.timestamp()), due=int(due.timestamp()))
+    said["salt"] = secrets.token_hex(16)
     data = canonical.encode(said)
-    ph, pdf = canonical.digest(data), secrets.token_hex(32)
-    body = {"nh": issuing.number_hash(number), "ph": ph, "pdf": pdf, "due": said["due"]}
+    pdf = secrets.token_hex(32)
+    body = {"ph": canonical.digest(data), "pdf": pdf, "due": said["due"]}
+    if replaces is None:
+        pending = writing.queue(
+            log, "issue", {**body, "nh": issuing.number_hash(number)}, dedup=f"promise:{number}:1", at=at
+        )
+        columns: dict[str, Any] = {"first_due": due}
+    else:
+        Promise.objects.filter(pk=replaces.pk).update(
+            state=Promise.State.SUPERSEDED, state_at=at, judge_at=None
+        )
+        first = Promise.objects.get(number=number, version=1)
+        columns = {
+            "version": replaces.version + 1,
+            "supersedes": replaces,
+            "first_due": replaces.first_due,
+            "rc": rc,
+            "asked_by": asked_by,
+        }
+        dedup = f"promise:{number}:{columns['version']}"
+        pending = writing.queue(
+            log, "revise", {**body, "by": asked_by, "rc": rc}, dedup=dedup, about=first.pending, at=at
+        )
     promise: Promise = Promise.objects.create(
         **{
             "number": number,
             "version": 1,
             "order": order,
-            "ph": ph,
+            "ph": body["ph"],
             "payload": data,
             "token": b"",
             "due": due,
-            "first_due": due,
-            "pending": writing.queue(log, "issue", body, dedup=f"promise:{number}:1", at=at),
+            "pending": pending,
             "made_at": at,
             "state_at": at,
-            "judge_at": due + timedelta(seconds=log.grace + 1),
+            "judge_at": columns["first_due"] + timedelta(seconds=log.grace + 1),
             "is_demo": order.is_demo,
+            **columns,
             **what_matters,
         }
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -89,6 +89,20 @@ def test_the_first_outcome_stands_whatever_is_reported_later():
 
     assert judged(promise, after(31)).state == State.KEPT
     assert len(entries()) == 1
+
+
+def test_the_first_date_counts_however_the_date_was_moved():
+    first = make_promise()
+    moved = make_promise(
+        replaces=first, due=end_of(date(2026, 6, 9), "Asia/Shanghai"), rc="CUSTOMER", asked_by="customer"
+    )
+    delivered(moved.order, DUE + timedelta(hours=20))
+
+    assert judged(moved, DUE + timedelta(hours=21)).state == State.MISSED
+    outcome = Outcome.objects.get()
+    assert (outcome.kept_first, outcome.kept_latest) == (False, True)
+    assert outcome.pending.about == first.pending
+    assert Promise.objects.get(pk=first.pk).state == State.SUPERSEDED
 
 
 def test_what_the_customer_cancelled_is_waived_and_what_the_seller_cancelled_is_missed():
