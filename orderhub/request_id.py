@@ -18,6 +18,10 @@ HEADER = "X-Request-ID"
 # What a proxy in front may have given; anything else could forge lines of the log.
 GIVEN = re.compile(r"^[A-Za-z0-9-]{8,64}$")
 
+# Whoever has such an address has what it opens: it must not lie in log files. What follows /v/ and /o/ is the secret, and
+# the code of a commitment wherever it stands.
+SECRETS = re.compile(r"(/[vVoO]/+)[^\s\"'<>\\?]+|[A-Za-z2-7]{191}")
+
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -45,6 +49,11 @@ def request_id(get_response: Handler) -> Handler:
     return handle
 
 
+def scrubbed(text: str) -> str:
+    """The text without the secrets that addresses carry."""
+    return SECRETS.sub(lambda found: f"{found[1] or ''}***", text)
+
+
 class JsonLines(logging.Formatter):
     """Each record as one line of JSON; a traceback stays inside its line."""
 
@@ -60,4 +69,4 @@ class JsonLines(logging.Formatter):
             line["request"] = number
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return scrubbed(json.dumps(line, ensure_ascii=False))

@@ -313,6 +313,7 @@ STEWARD_SWEEPS = [
     "promises.ledger.sequencer.sweep",
     "promises.commitments.asking.sweep",
     "promises.estimates.watching.sweep",
+    "promises.verification.rate.sweep",
 ]
 
 UNDO_WINDOW = timedelta(minutes=10)
@@ -324,6 +325,9 @@ IDEMPOTENCY_KEPT_FOR = timedelta(days=7)
 WEBHOOK_TOLERANCE = timedelta(minutes=5)
 # Per token and web process; a full minute's worth may come at once.
 API_REQUESTS_PER_MINUTE = env.number("ORDERHUB_API_PER_MINUTE", 6000)
+# How often attestation numbers may be typed, by one address and by all; whoever has the code of a document is not counted.
+VERIFY_PER_MINUTE = 10
+VERIFY_PER_MINUTE_IN_ALL = 600
 
 LOGGING = {
     "version": 1,

@@ -21,6 +21,8 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     # Webhooks and the API, each with its full path.
     path("", include("integrations.urls")),
+    # For strangers with a commitment in their hands.
+    path("", include("promises.verification.urls")),
     # The transparency log, for programs.
     path("", include("promises.ledger.urls")),
 ]

@@ -27,6 +27,7 @@ TASKS = {
     "backtests": "promises.backtest_runs.work",
     "estimates": "promises.estimates.watching.work",
     "commitments": "promises.commitments.asking.work",
+    "rates": "promises.verification.rate.work",
     "beat": "orders.tasks.beat",
 }
 

@@ -1,0 +1,16 @@
+"""The addresses of verifying. Scanners change case, chats add slashes: all of it leads to the same page."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from promises.verification import views
+
+app_name = "verification"
+
+urlpatterns = [
+    path("log/verify.py", views.verifier, name="verifier"),
+    re_path(r"^[vV]/+(?P<text>[A-Za-z2-7]{191})\.tlog-proof$", views.proof, name="proof"),
+    re_path(r"^[vV]/+(?P<what>.+)$", views.page, name="one"),
+    re_path(r"^[vV]/*$", views.page, name="form"),
+]
