@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Max
 
 from promises import merkle, notes
-from promises.ledger import fence, keys, reading, replaying
+from promises.ledger import fence, keys, reading, replaying, rotation
 from promises.ledger.models import Checkpoint, LogKey, LogLeaf, LogNode, LogPending, TransparencyLog
 from promises.statistics import Replay
 
@@ -252,6 +252,7 @@ class _Contents:
         self.open: dict[int, int] = {}
         self.issues: set[int] = set()
         self.last_ts = 0
+        self.chain = rotation.Chain()
         self.at_published: tuple[str, dict[str, int]] | None = None
 
     def add(self, place: int, entry: bytes) -> None:
@@ -273,7 +274,7 @@ class _Contents:
             self.at_published = (self.reading.tree.root().hex(), counted)
 
     def _judge(self, place: int, kind: str, said: dict[str, Any]) -> None:
-        find, notice = self.reading.find, self.reading.notice
+        find = self.reading.find
         if said["i"] != place:
             find("place", place, f"the entry says that it is number {said['i']}")
         if said["ts"] < self.last_ts - BACKWARDS:
@@ -290,14 +291,34 @@ class _Contents:
                 find("reference", place, f"entry {said['ref']} is no promise")
             if kind == "outcome":
                 self.open.pop(said["ref"], None)
-        elif kind in {"key", "revoke"}:
-            notice(
-                "key", place, "a key was changed" if kind == "key" else f"the key {said['key']} was revoked"
-            )
-        elif kind == "genesis" and place:
-            find("genesis", place, "a second beginning")
+        elif kind in {"key", "revoke", "genesis"}:
+            self._judge_key(place, kind, said)
+
+    def _judge_key(self, place: int, kind: str, said: dict[str, Any]) -> None:
+        find, notice = self.reading.find, self.reading.notice
+        match kind:
+            case "genesis" if place:
+                find("genesis", place, "a second beginning")
+            case "genesis":
+                self.chain.begin(said)
+            case "key" if not self.chain.add(said):
+                find("key", place, "the log's key does not vouch for the new key")
+            case "key":
+                notice("key", place, f"a new key for the use {said['use']}")
+            case _:
+                notice(
+                    "revoked", place, f"the key {said['key']} was revoked: good below entry {said['size']}"
+                )
+
+    def _end_of_keys(self) -> None:
+        asked = LogPending.objects.filter(log=self.reading.log, index=None, kind="key").exists()
+        used = LogKey.objects.filter(log=self.reading.log).exclude(purpose=LogKey.Purpose.MONITOR)
+        for vkey in used.order_by("pk").values_list("vkey", flat=True):
+            if self.reading.tree.size and not asked and vkey not in self.chain.vkeys:
+                self.reading.find("key", None, f"the log does not name the key {vkey}")
 
     def end(self) -> None:
+        self._end_of_keys()
         grace = self.promises.grace or 0
         late = [place for place, due in self.open.items() if due + grace < self.reading.report.at]
         if late:
