@@ -26,6 +26,7 @@ from orders.models import Order, OrderEvent, OrderFact, OrderStep
 from orders.stages import Role, StepState
 from orders.transitions import Cause, settle_many
 from orders.worktime import WorkCalendar
+from promises.estimates import demo as estimates
 
 KIND = matching.KIND
 Progress = Callable[[int, int], None]
@@ -74,6 +75,7 @@ def load(n_orders: int, *, seed: int, at: datetime, progress: Progress = lambda 
             done += len(part)
             progress(done, sum(len(one) for _until, one in windows))
         _note_heard(told)
+        estimates.fill(at)
         _set_history_aside(at)
         return _result()
 

@@ -23,6 +23,7 @@ from orders.models import (
     Warehouse,
     WorkCalendar,
 )
+from promises.models import EstimateModel
 
 
 def wipe() -> dict[str, int]:
@@ -35,6 +36,7 @@ def wipe() -> dict[str, int]:
         _delete(gone, OrderFact.objects.filter(is_demo=True))
         _delete(gone, StockLock.objects.filter(order__is_demo=True))
         _delete(gone, Order.objects.filter(is_demo=True))
+        _delete(gone, EstimateModel.objects.filter(is_demo=True))
         _delete(gone, ExternalReference.objects.filter(is_demo=True, facts__isnull=True))
         _delete(gone, StockEntry.objects.filter(is_demo=True))
         _delete(gone, StockItem.objects.filter(is_demo=True, entries__isnull=True, locks__isnull=True))

@@ -18,7 +18,8 @@ from promises.estimates.places import zone_of
 
 logger = logging.getLogger(__name__)
 
-# Whatever stands here waits for the house: the queue that a new order joins.
+# Whatever stands here waits for the house: the queue that a new order joins. What is stuck, held or short of goods stands
+# aside: those behind it go first.
 QUEUED = frozenset(
     {
         Stage.AWAITING_DATE,
@@ -51,14 +52,14 @@ LONGEST_QUEUE = 20_000
 _FEW = 3
 
 
-def note(orders: Collection[Order]) -> dict[int, Journey]:
+def note(orders: Collection[Order], at: datetime) -> dict[int, Journey]:
     """Write down how far these orders have come, by order id. Give them with shop, warehouse and contact."""
     ids = [order.pk for order in orders]
     parcels = _parcels(ids)
     handed = _handed([order.pk for order in orders if _has_left(order)])
     units = dict(OrderLine.objects.filter(order_id__in=ids).values_list("order_id").annotate(Sum("ordered")))
     found = {
-        order.pk: _journey(order, parcels.get(order.pk, []), handed.get(order.pk), units.get(order.pk))
+        order.pk: _journey(order, parcels.get(order.pk, []), handed.get(order.pk), units.get(order.pk), at)
         for order in orders
     }
     Journey.objects.bulk_create(
@@ -75,7 +76,9 @@ def _has_left(order: Order) -> bool:
     return order.stage in HANDED_OVER or order.stage == Stage.COMPLETED
 
 
-def _journey(order: Order, parcels: list[Parcel], handed_at: datetime | None, units: object) -> Journey:
+def _journey(
+    order: Order, parcels: list[Parcel], handed_at: datetime | None, units: object, at: datetime
+) -> Journey:
     contact, warehouse = order.contact, order.warehouse
     return Journey(
         order_id=order.pk,
@@ -91,10 +94,16 @@ def _journey(order: Order, parcels: list[Parcel], handed_at: datetime | None, un
         n_items=None if units is None else float(str(units)),
         handed_at=handed_at,
         delivered_at=_delivered_at(order, parcels),
-        is_queued=order.stage in QUEUED and not order.is_held and not order.is_test,
+        is_queued=_is_queued(order, at),
         is_struck=order.stage in STRUCK or order.intent == Intent.CANCELLED or order.is_test,
         is_demo=order.is_demo,
     )
+
+
+def _is_queued(order: Order, at: datetime) -> bool:
+    is_aside = order.is_held or order.is_short or order.is_test or bool(order.set_aside)
+    is_stuck = order.stalls_at is not None and order.stalls_at < at
+    return order.stage in QUEUED and not is_aside and not is_stuck
 
 
 def _county(contact: Contact | None) -> str:
@@ -141,11 +150,11 @@ def orders_of(ids: Iterable[int]) -> list[Order]:
     return list(rows.select_related("shop", "warehouse__calendar", "contact"))
 
 
-def fill_missing(*, is_demo: bool) -> int:
+def fill_missing(at: datetime, *, is_demo: bool) -> int:
     """Write down the orders that came before there were journeys; how many."""
     n_done = 0
     for ids in _without_journey(is_demo=is_demo):
-        note(orders_of(ids))
+        note(orders_of(ids), at)
         n_done += len(ids)
     return n_done
 

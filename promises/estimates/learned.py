@@ -19,12 +19,23 @@ KEPT = 30
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What one night left: from placing to the door, from hand-over to the door, and each warehouse's pace by its code."""
+    """What one night left: from placing to the door, from hand-over to the door, each warehouse's pace by its code.
+
+    carriers: who usually takes what goes from a warehouse to a zone; before the waybill nobody has said.
+    """
 
     version: str
     door: Learner
     way: Learner
     rates: Mapping[str, tuple[float, ...]]
+    carriers: Mapping[str, str]
+
+    def carrier_of(self, origin: str, zone: str) -> str:
+        return self.carriers.get(route(origin, zone), "")
+
+
+def route(origin: str, zone: str) -> str:
+    return f"{origin}/{zone}"
 
 
 _kept: dict[bool, tuple[tuple[Any, ...], Learned]] = {}
@@ -65,6 +76,7 @@ def _read(row: EstimateModel) -> Learned:
         door=Learner.of_state(state["door"]),
         way=Learner.of_state(state["way"]),
         rates={code: tuple(rates) for code, rates in state["rates"].items()},
+        carriers=state["carriers"],
     )
 
 
@@ -72,6 +84,7 @@ def store(
     door: Learner,
     way: Learner,
     rates: Mapping[str, tuple[float, ...]],
+    carriers: Mapping[str, str],
     *,
     n_learned: int,
     at: datetime,
@@ -79,7 +92,7 @@ def store(
     is_demo: bool,
 ) -> EstimateModel:
     """Keep this night, clear away the oldest ones."""
-    state: dict[str, Any] = {"door": door.state(), "way": way.state(), "rates": rates}
+    state: dict[str, Any] = {"door": door.state(), "way": way.state(), "rates": rates, "carriers": carriers}
     row = EstimateModel.objects.create(
         made_at=at,
         method=VERSION,

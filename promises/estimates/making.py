@@ -33,9 +33,12 @@ USUAL_PICKUPS = (time(17, 0),)
 WATCH_ABOVE, RISK_ABOVE = 150, 300
 # The tail in which nothing is known any more: an order out for so long has outlived nearly all that was seen.
 _OUTLIVED = 0.998
+_NOT_COPIED = frozenset({"id", "is_first", "made_at", "outcome", "outcome_at", "delivered_at"})
 HUB = Cause(source="orderhub")
 # Not promised yet: the date follows the estimate until somebody has confirmed it.
 UNSETTLED = frozenset({Stage.INTAKE, Stage.AWAITING_PAYMENT, Stage.PLATFORM_REVIEW, Stage.AWAITING_DATE})
+# The house is at work on it: nobody stands in front of it any more.
+BEGUN = frozenset({Stage.PICKING, Stage.AWAITING_PACK, Stage.AWAITING_HANDOVER})
 NOTHING_TO_SAY = CLOSED | {Stage.DELIVERED, Stage.CANCELLING, Stage.RETURNING}
 
 
@@ -103,7 +106,7 @@ class Desk:
 
     def __init__(self, orders: Collection[Order], at: datetime) -> None:
         self.at = at
-        self.journeys = journeys.note(orders)
+        self.journeys = journeys.note(orders, at)
         self.ids = [order.pk for order in orders]
         current = Estimate.objects.current().select_for_update(no_key=True).filter(order_id__in=self.ids)
         self.current = {one.order_id: one for one in current.order_by("order_id")}
@@ -137,39 +140,29 @@ class Desk:
             self._watch_no_more(previous)
             return
         said = self._said(order, journey, rule, previous)
-        if said is None or (previous is not None and said.as_said() == previous.as_said()):
-            self._watch_on(previous, said)
+        if previous is not None and said.as_said() == previous.as_said():
+            previous.check_at, previous.p_late = said.check_at, said.p_late
+            self.watched.append(previous)
         else:
             self.new.append(said)
-        now_said = said or previous
-        if now_said is not None:
-            self.board.append(PromiseColumns(order.pk, now_said.promised_at, now_said.risk))
+        self.board.append(PromiseColumns(order.pk, said.promised_at, said.risk))
 
     def _watch_no_more(self, previous: Estimate | None) -> None:
         if previous is not None and previous.check_at is not None:
             previous.check_at = None
             self.watched.append(previous)
 
-    def _watch_on(self, previous: Estimate | None, said: Estimate | None) -> None:
-        if previous is None:
-            return
-        previous.check_at = self._next_look(previous)
-        if said is not None:
-            previous.p_late = said.p_late
-        self.watched.append(previous)
-
-    def _said(
-        self, order: Order, journey: Journey, rule: PromiseRule, previous: Estimate | None
-    ) -> Estimate | None:
-        """What is said now; None if there is nothing new to be said of an order that has outlived all experience."""
+    def _said(self, order: Order, journey: Journey, rule: PromiseRule, previous: Estimate | None) -> Estimate:
+        """What is said now."""
         outlook = self.outlook(order, journey)
         said = self._blank(order, journey, rule)
         if isinstance(outlook, Silence):
             said.no_date, said.n, said.inputs = outlook.why, outlook.n, outlook.inputs
         else:
-            if outlook.is_outlived and previous is not None:
-                return self._outlived(order, previous)
-            self._fill(said, outlook, rule)
+            due_on = outlook.day_at(rule.service_level / 1000)
+            if (due_on is None or outlook.is_outlived) and outlook.gone > 0 and previous is not None:
+                return self._outlived(order, journey, previous, outlook)
+            self._fill(said, outlook, due_on, rule)
         said.is_first = said.has_date and not (previous is not None and previous.has_date)
         said.promised_at = self._promised(order, journey, said, previous)
         said.p_late = self._p_late(said, outlook)
@@ -188,8 +181,7 @@ class Desk:
             is_demo=order.is_demo,
         )
 
-    def _fill(self, said: Estimate, outlook: Outlook, rule: PromiseRule) -> None:
-        due_on = outlook.day_at(rule.service_level / 1000)
+    def _fill(self, said: Estimate, outlook: Outlook, due_on: date | None, rule: PromiseRule) -> None:
         said.level, said.n, said.inputs = outlook.level, outlook.n, outlook.inputs
         if due_on is None or (due_on - self._today(said)).days > rule.cap_days:
             said.no_date = Estimate.NoDate.BEYOND_CAP
@@ -202,19 +194,21 @@ class Desk:
     def _today(self, said: Estimate) -> date:
         return self.at.astimezone(said.tz).date()
 
-    def _outlived(self, order: Order, previous: Estimate) -> Estimate | None:
-        """The old words stand; that they will be broken is new, once."""
-        if previous.risk == RiskLevel.AT_RISK or previous.promised_at is None:
-            return None
-        copied = {
-            field.attname: getattr(previous, field.attname)
-            for field in Estimate._meta.concrete_fields
-            if field.attname not in {"id", "is_first", "made_at", "outcome", "outcome_at", "delivered_at"}
-        }
-        said = Estimate(**copied, made_at=self.at)
-        said.p_late, said.risk = 1000, RiskLevel.AT_RISK
-        said.check_at = self._next_look(said)
-        return said
+    def _outlived(self, order: Order, journey: Journey, previous: Estimate, outlook: Outlook) -> Estimate:
+        """The old words stand, for there is nothing to put in their place; how likely they are to be broken is new."""
+        kept = Estimate(
+            **{
+                field.attname: getattr(previous, field.attname)
+                for field in Estimate._meta.concrete_fields
+                if field.attname not in _NOT_COPIED
+            }
+        )
+        kept.made_at = self.at
+        kept.promised_at = self._promised(order, journey, kept, previous)
+        kept.p_late = self._p_late(kept, outlook)
+        kept.risk = risk_of(kept.p_late)
+        kept.check_at = self._next_look(kept)
+        return kept
 
     def _promised(
         self, order: Order, journey: Journey, said: Estimate, previous: Estimate | None
@@ -235,6 +229,8 @@ class Desk:
             return 1000
         if isinstance(outlook, Silence):
             return None
+        if outlook.is_outlived:
+            return 1000
         day = said.promised_at.astimezone(said.tz).date()
         return min(1000, round(1000 * (1 - outlook.chance(day))))
 
@@ -253,6 +249,7 @@ class Desk:
             return Silence(Estimate.NoDate.NOT_ENOUGH_HISTORY, 0, inputs)
         if journey.handed_at is not None:
             return self._from(journey, known.way, journey.handed_at, inputs | {"basis": "way"})
+        journey.carrier = journey.carrier or known.carrier_of(journey.origin, journey.zone)
         if journey.origin in known.rates:
             return self._through_the_house(order, journey, known, inputs)
         return self._from(journey, known.door, journey.placed_at, inputs | {"basis": "door"})
@@ -278,7 +275,7 @@ class Desk:
     ) -> Outlook | Silence:
         """Queue, pick-up and way put together case by case; the queue is forgotten once the order has left."""
         line = self._line(order, known.rates[journey.origin])
-        n_ahead = self.queue.get(order.pk, 0)
+        n_ahead = 0 if order.stage in BEGUN else self.queue.get(order.pk, 0)
         inputs |= {"basis": "queue", "queue": n_ahead, "pace": round(sum(line.rates) / len(line.rates), 2)}
         try:
             leaving = processing.picked_up_at(self.at, n_ahead, line)

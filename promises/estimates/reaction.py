@@ -8,8 +8,9 @@ from orders.models import OrderEvent
 from orders.transitions import Cause
 
 # A flag that says when, or from where, an order goes.
-_FLAGS = frozenset({"confirmed_on", "warehouse_id", "is_held", "is_test"})
-_KINDS = frozenset({OrderEvent.Kind.MOVED, OrderEvent.Kind.AXIS})
+_FLAGS = frozenset({"confirmed_on", "warehouse_id", "is_held", "is_short", "is_test"})
+# One that is stuck leaves the queue.
+_KINDS = frozenset({OrderEvent.Kind.MOVED, OrderEvent.Kind.AXIS, OrderEvent.Kind.STALLED})
 
 
 def observe(events: Sequence[OrderEvent]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from orders.models import Warehouse
 from orders.worktime import calendar_of
@@ -47,7 +47,7 @@ def rebuild(at: datetime, *, is_demo: bool = False, heard: Heard | None = None) 
 
     heard: is told what was said of each order when it was placed, by what was known then.
     """
-    journeys.fill_missing(is_demo=is_demo)
+    journeys.fill_missing(at, is_demo=is_demo)
     rows = _window(at, is_demo=is_demo)
     if not rows.filter(delivered_at__isnull=False).exists():
         return None
@@ -61,6 +61,7 @@ def rebuild(at: datetime, *, is_demo: bool = False, heard: Heard | None = None) 
             door,
             way,
             warehouse_rates(at),
+            usual_carriers(rows),
             n_learned=n,
             at=at,
             newest_placed_at=rows.order_by("-placed_at").values_list("placed_at", flat=True)[0],
@@ -195,6 +196,13 @@ def warehouse_rates(at: datetime) -> dict[str, tuple[float, ...]]:
         if any(rates):
             found[warehouse.code] = rates
     return found
+
+
+def usual_carriers(rows: QuerySet[Journey]) -> dict[str, str]:
+    """Of each route the carrier that took most of what has left by it."""
+    left = rows.filter(handed_at__isnull=False).exclude(carrier="")
+    counted = left.values_list("origin", "zone", "carrier").annotate(n=Count("pk")).order_by("n", "carrier")
+    return {learned.route(origin, zone): carrier for origin, zone, carrier, _n in counted}
 
 
 def _without_days_before_the_first(rates: tuple[float, ...]) -> tuple[float, ...]:

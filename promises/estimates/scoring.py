@@ -23,7 +23,7 @@ def settle(ended: Mapping[int, Journey], current: Mapping[int, Estimate], *, at:
     rows = [
         [one.pk, outcome, at, journey.delivered_at, None]
         for one in said
-        if (outcome := _outcome(one, journey := ended[one.order_id]))
+        if (outcome := outcome_of(one, journey := ended[one.order_id]))
         and (one.outcome, one.delivered_at) != (outcome, journey.delivered_at)
     ]
     update_rows(Estimate, ["outcome", "outcome_at", "delivered_at", "check_at"], rows)
@@ -34,7 +34,8 @@ def _was_ended(said: Estimate) -> bool:
     return said.delivered_at is not None or said.outcome == Outcome.VOID
 
 
-def _outcome(said: Estimate, journey: Journey) -> str:
+def outcome_of(said: Estimate, journey: Journey) -> str:
+    """What became of these words, of an order that has ended; "" for words without a date."""
     if journey.delivered_at is None:
         return Outcome.VOID
     if said.due_at is None:

@@ -127,6 +127,13 @@ def find_level(book: Book, now: float, chances: Chances) -> float:
     return float(np.mean([curve.residual(share) for share in LEVEL_AT]))
 
 
+def usual_level(book: Book, now: float) -> float:
+    """What days usually added to an order, over the orders of the curve's window: what present days are compared with."""
+    age = book.age(now)
+    lately = book.column("level")[(age >= 0) & (age < CURVE_WINDOW)]
+    return float(lately.mean()) if len(lately) else 0.0
+
+
 def _expose(seen: _Seen, part: slice, shape: Floats, ended: Floats, at_risk: Floats) -> None:
     expected = shape[seen.rows[part]]
     steps = _steps(seen.reached[part] - expected, _LEVEL_EDGES)

@@ -47,6 +47,7 @@ class Learner:
         self._curve: Curve | None = None
         self._chances: Chances = ALL_COME
         self._level = 0.0
+        self._usual_level = 0.0
         self._night = -math.inf
         self._fitted = -math.inf
         self._delivered_at: dict[Place, dict[int, int]] = {}
@@ -112,6 +113,7 @@ class Learner:
             self._chances = calibration.find_chances(self.book, night)
         self._level = calibration.find_level(self.book, night, self._chances)
         self._curve = calibration.find_curve(self.book, night, self._chances)
+        self._usual_level = calibration.usual_level(self.book, night)
 
     def _forget(self, before: float) -> None:
         """What was placed before that moment is no longer learned from, nor counted."""
@@ -153,6 +155,7 @@ class Learner:
             "version": VERSION,
             "fit": self._fit.as_data(),
             "level": self._level,
+            "usual_level": self._usual_level,
             "curve": [curve.residuals.tolist(), curve.shares.tolist()] if curve else None,
             "counts": counts,
             "n_delivered": self.n_delivered,
@@ -163,7 +166,7 @@ class Learner:
         """A learner that can be asked as the one that left this state. It lets no nights pass: it has no orders."""
         learner = cls(surges)
         learner._fit = from_data(state["fit"], learner.book)
-        learner._level = state["level"]
+        learner._level, learner._usual_level = state["level"], state["usual_level"]
         if state["curve"]:
             learner._curve = Curve(*(np.asarray(part, np.float64) for part in state["curve"]))
         learner._delivered_at = {(level, tuple(key)): {0: n} for level, key, n in state["counts"]}
@@ -191,7 +194,7 @@ class Learner:
             parts={
                 "goods_and_distance": parts.goods_and_distance,
                 **parts.groups,
-                "present_days": self._level,
+                "present_days": self._level - self._usual_level,
             },
         )
 

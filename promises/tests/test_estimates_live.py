@@ -131,6 +131,47 @@ def test_what_is_ready_before_a_pick_up_of_the_house_leaves_with_it():
     assert late.inputs["leaves_at"] == "2026-06-02T10:05:00+08:00"
 
 
+def test_before_the_waybill_the_usual_carrier_of_the_route_is_taken():
+    house = make_warehouse()
+    make_history(100, per_day=5, warehouse=house, carrier="快递甲", city="", province="")
+    make_history(40, per_day=5, warehouse=house, carrier="快递乙", city="", province="")
+    rebuild(MONDAY)
+
+    said = estimated(make_order(warehouse=house))
+
+    # No place is known of the order, so its carrier has to say it.
+    assert said.level == "carrier"
+    assert 80 <= said.n <= 100
+
+
+def test_an_order_that_outlives_all_that_was_seen_keeps_its_words_and_is_at_risk():
+    make_history(400, warehouse=None, in_house=1, on_the_way=(20, 30, 40))
+    rebuild(MONDAY)
+    order = make_open_order()
+    first = estimated(order)
+
+    said = estimated(order, at=MONDAY + 12 * DAY)
+
+    assert (said.window_from, said.window_to, said.due_at) == (
+        first.window_from,
+        first.window_to,
+        first.due_at,
+    )
+    assert (said.no_date, said.p_late, said.risk, said.is_first) == ("", 1000, "at_risk", False)
+
+
+def test_what_is_stuck_held_or_short_stands_in_nobodys_way():
+    house = make_warehouse()
+    orders = [make_order(warehouse=house) for _ in range(4)]
+    Order.objects.filter(pk=orders[0].pk).update(is_held=True)
+    Order.objects.filter(pk=orders[1].pk).update(is_short=True)
+    Order.objects.filter(pk=orders[2].pk).update(stalls_at=MONDAY - DAY)
+
+    found = journeys.note(journeys.orders_of([order.pk for order in orders]), MONDAY)
+
+    assert [found[order.pk].is_queued for order in orders] == [False, False, False, True]
+
+
 def test_a_house_that_finishes_nothing_says_nothing_by_its_queue_but_by_what_orders_took():
     make_history(200, warehouse=None)
     rebuild(MONDAY)
@@ -336,7 +377,7 @@ def test_a_journey_counts_from_the_last_parcel_that_left_to_the_last_that_arrive
     for hours, parcel in ((30, "SF2"), (50, "SF1")):
         order = told(order, "parcel.delivered", hours, parcel=parcel, role="carrier")
 
-    found = journeys.note(journeys.orders_of([order.pk]))[order.pk]
+    found = journeys.note(journeys.orders_of([order.pk]), MONDAY)[order.pk]
 
     assert (found.handed_at, found.delivered_at) == (after(9), after(50))
     assert found.n_items == 3
@@ -345,8 +386,8 @@ def test_a_journey_counts_from_the_last_parcel_that_left_to_the_last_that_arrive
 def test_orders_from_before_there_were_journeys_are_written_down_at_night():
     orders = [make_order() for _ in range(3)]
 
-    assert journeys.fill_missing(is_demo=False) == 3
-    assert journeys.fill_missing(is_demo=False) == 0
+    assert journeys.fill_missing(MONDAY, is_demo=False) == 3
+    assert journeys.fill_missing(MONDAY, is_demo=False) == 0
     assert set(Journey.objects.values_list("order_id", flat=True)) == {order.pk for order in orders}
 
 
@@ -357,7 +398,7 @@ def test_an_address_is_kept_by_its_places_only():
     )
     Order.objects.filter(pk=order.pk).update(contact=person)
 
-    found = journeys.note(journeys.orders_of([order.pk]))[order.pk]
+    found = journeys.note(journeys.orders_of([order.pk]), MONDAY)[order.pk]
 
     kept = " ".join(str(value) for value in Journey.objects.values_list().get(pk=order.pk))
     assert (found.county, found.city, found.province) == ("天河区", "广州市", "广东省")
