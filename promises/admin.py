@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from promises.commitments import admin as commitments
+from promises.estimates import admin as estimates
+from promises.ledger import admin as ledger
 
-__all__ = ["commitments"]
+__all__ = ["commitments", "estimates", "ledger"]
