@@ -67,6 +67,11 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
             ("promises.issuerequest", "clock"),
             ("promises.commitmentrule", "rule"),
             ("promises.sellerprofile", "badge"),
+            ("promises.transparencylog", "history"),
+            ("promises.logleaf", "list"),
+            ("promises.checkpoint", "check"),
+            ("promises.logpending", "clock"),
+            ("promises.logkey", "key"),
         ),
     ),
     (

@@ -212,6 +212,15 @@ SCOPE_PATHS: dict[str, str | None] = {
     "promises.outcome": "promise__order",
     "promises.issuerequest": "order",
     "promises.commitmentrule": "=shop",
+    # Of single customers the log holds salted hashes only.
+    "promises.sellerprofile": None,
+    "promises.transparencylog": None,
+    "promises.logkey": None,
+    "promises.logpending": None,
+    "promises.logleaf": None,
+    "promises.lognode": None,
+    "promises.checkpoint": None,
+    "promises.cosignature": None,
     "auth.user": None,
     "auth.group": None,
 }
