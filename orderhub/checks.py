@@ -98,6 +98,12 @@ def no_fingerprint_key() -> Iterator[str]:
         yield f"Contacts cannot be recognised: {settings.KEY_DIR / 'fingerprint.key'} is missing or empty."
 
 
+@rule("E024", "Run script/setup, or set ORDERHUB_LINKS_KEY.")
+def no_links_key() -> Iterator[str]:
+    if not settings.LINKS_KEY:
+        yield f"Customers' pages have no addresses: {settings.KEY_DIR / 'links.key'} is missing or empty."
+
+
 @rule("E007", "Take the options over from orderhub/settings.py as they come.")
 def unsafe_sqlite() -> Iterator[str]:
     database = settings.DATABASES["default"]

@@ -10,16 +10,19 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.db import transaction
+from django.db import models, transaction
 
 from integrations.models import Connection
 from orders.contacts import Contact
+from promises.tracking.models import CustomerRequest, MessageConsent
 
 BATCH = 500
 # Every sealed column: the model and the column.
-SEALED: list[tuple[type[Contact] | type[Connection], str]] = [
+SEALED: list[tuple[type[models.Model], str]] = [
     (Contact, "sealed"),
     (Connection, "sealed_secrets"),
+    (CustomerRequest, "sealed"),
+    (MessageConsent, "sealed"),
 ]
 
 
@@ -114,7 +117,7 @@ def reseal(secrets: list[str]) -> int:
     return sum(_reseal_column(model, column, secrets) for model, column in SEALED)
 
 
-def _reseal_column(model: type[Contact] | type[Connection], column: str, secrets: list[str]) -> int:
+def _reseal_column(model: type[models.Model], column: str, secrets: list[str]) -> int:
     last, total = 0, 0
     while pks := _next_pks(model, column, last):
         total += _reseal_batch(model, column, pks, secrets)
@@ -122,14 +125,12 @@ def _reseal_column(model: type[Contact] | type[Connection], column: str, secrets
     return total
 
 
-def _next_pks(model: type[Contact] | type[Connection], column: str, last: int) -> list[int]:
+def _next_pks(model: type[models.Model], column: str, last: int) -> list[int]:
     rows = model._base_manager.filter(pk__gt=last).exclude(**{column: ""})
     return list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
 
 
-def _reseal_batch(
-    model: type[Contact] | type[Connection], column: str, pks: list[int], secrets: list[str]
-) -> int:
+def _reseal_batch(model: type[models.Model], column: str, pks: list[int], secrets: list[str]) -> int:
     newest, every = Fernet(secrets[0]), MultiFernet([Fernet(secret) for secret in secrets])
     changed = 0
     with transaction.atomic():
@@ -154,7 +155,7 @@ def count_not_sealed_with(secret: str) -> int:
     return sum(_count_closed(model, column, newest) for model, column in SEALED)
 
 
-def _count_closed(model: type[Contact] | type[Connection], column: str, fernet: Fernet) -> int:
+def _count_closed(model: type[models.Model], column: str, fernet: Fernet) -> int:
     sealed = model._base_manager.exclude(**{column: ""}).values_list(column, flat=True)
     return sum(1 for text in sealed.iterator(chunk_size=BATCH) if not _opens(fernet, text))
 

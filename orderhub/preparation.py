@@ -17,6 +17,7 @@ KEY_MAKERS: dict[str, Callable[[], str]] = {
     "django.key": lambda: secrets.token_urlsafe(50),
     "secrets.key": lambda: Fernet.generate_key().decode(),
     "fingerprint.key": lambda: secrets.token_urlsafe(32),
+    "links.key": lambda: secrets.token_urlsafe(32),
 }
 
 

@@ -29,6 +29,8 @@ ORDERHUB_SECRETS = env.secret_lines("ORDERHUB_SECRETS", KEY_DIR / "secrets.key")
 # For recognising a person without storing them in clear. Apart from the secrets: dropping an old one must not make every
 # known person a stranger.
 ORDERHUB_FINGERPRINT_KEY = env.secret("ORDERHUB_FINGERPRINT_KEY", KEY_DIR / "fingerprint.key")
+# Makes the addresses of customers' pages. Another key makes other addresses.
+LINKS_KEY = env.secret("ORDERHUB_LINKS_KEY", KEY_DIR / "links.key")
 # Where customers reach this house. It is printed on documents, and its host begins the name of the transparency log.
 PUBLIC_URL = env.web_address("ORDERHUB_PUBLIC_URL", "http://127.0.0.1:8000")
 # The newest head that was signed in each log, outside the database (promises/ledger/fence.py).
@@ -82,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "orderhub.middleware.asked_language",
     "django.middleware.common.CommonMiddleware",
+    "orderhub.middleware.withheld_origin",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
@@ -284,6 +287,8 @@ ORDER_EVENT_PIPELINE = [
     "orders.steps.observe",
     "promises.estimates.reaction.observe",
     "promises.commitments.asking.observe",
+    "promises.tracking.links.observe",
+    "promises.tracking.updates.observe",
 ]
 # Panels of the order's page, in order: dotted paths of functions (order, request) -> dict with title, template, context; or None.
 ORDER_PANELS: list[str] = ["promises.estimates.panel.panel", "promises.commitments.panel.panel"]
@@ -313,6 +318,7 @@ STEWARD_SWEEPS = [
     "promises.ledger.sequencer.sweep",
     "promises.commitments.asking.sweep",
     "promises.estimates.watching.sweep",
+    "promises.tracking.updates.sweep",
     "promises.verification.rate.sweep",
 ]
 

@@ -19,6 +19,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("orderhub/favicon.svg"))),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
+    path("", include("promises.tracking.urls")),
     # Webhooks and the API, each with its full path.
     path("", include("integrations.urls")),
     # For strangers with a commitment in their hands.

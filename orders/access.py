@@ -36,16 +36,26 @@ def _connections(*names: str) -> frozenset[str]:
     return frozenset(f"integrations.{name}" for name in names)
 
 
+# What customers do on their pages, and what they are told there.
+SEE_CUSTOMERS_PAGE = frozenset(
+    f"promises.view_{model}"
+    for model in (
+        "customerlink", "pagevisit", "contactclick", "nextupdate", "customerrequest", "messageconsent",
+        "deliveryrating",
+    )
+)  # fmt: skip
+TELL_CUSTOMERS = frozenset({"promises.open_customerlink", "promises.give_news"})
+REVOKE_LINKS = frozenset({"promises.revoke_customerlink"})
 # What everybody who works with orders sees, within the row scope. Never a phone number: that is reveal_contact.
 SEE_ORDERS = _orders(
     "view_order", "view_orderline", "view_parcel", "view_orderstep", "view_orderhold", "view_orderfact",
     "view_orderevent", "view_externalreference", "view_referencelink", "view_contact", "view_customer", "view_shop",
     "view_warehouse", "view_sourceheard", "view_todo", "view_reasoncode",
-) | frozenset({"promises.view_estimate", "promises.view_promise"})  # fmt: skip
+) | SEE_CUSTOMERS_PAGE | frozenset({"promises.view_estimate", "promises.view_promise"})  # fmt: skip
 # Giving the seller's word on paper.
 GIVE_WORD = frozenset({"promises.issue_promise", "promises.view_issuerequest"})
 # The order's life outside the four steps, open to everyone who answers for a part of it.
-WORK_ON_ORDERS = SEE_ORDERS | _orders("change_todo", "add_note")
+WORK_ON_ORDERS = SEE_ORDERS | TELL_CUSTOMERS | _orders("change_todo", "add_note")
 SEE_STOCK = _orders("view_stockitem", "view_stocklock", "view_stockentry")
 SEE_CALENDARS = _orders("view_workcalendar", "view_calendarday")
 SEE_RULES = (
@@ -98,7 +108,7 @@ ROLES: dict[str, RoleRow] = {
             | _house("run_setup", "install_template")
             | BACKTEST
             | SEE_LEDGER | _edit("promises", "sellerprofile", "commitmentrule")
-            | GIVE_WORD | frozenset({"promises.revoke_promise", "promises.delete_commitmentrule"})
+            | GIVE_WORD | REVOKE_LINKS | frozenset({"promises.revoke_promise", "promises.delete_commitmentrule"})
             | _edit("promises", "promiserule", "plannedsurge", "warehousepickup")
             | frozenset({"promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
         ),
@@ -108,7 +118,7 @@ ROLES: dict[str, RoleRow] = {
             WORK_ON_ORDERS | SEE_STOCK
             | _orders("confirm_date", "hold_order", "report_fact", "add_todo", "reveal_contact", "add_customer",
                       "change_customer", "export_order")
-            | GIVE_WORD | IMPORT_FILES,
+            | GIVE_WORD | REVOKE_LINKS | IMPORT_FILES,
         ),
         RoleRow(
             "warehouse",
@@ -128,7 +138,7 @@ ROLES: dict[str, RoleRow] = {
         RoleRow(
             "service",
             _("Customer service"),
-            WORK_ON_ORDERS | _orders("hold_order", "report_fact", "add_todo", "reveal_contact"),
+            WORK_ON_ORDERS | REVOKE_LINKS | _orders("hold_order", "report_fact", "add_todo", "reveal_contact"),
         ),
         RoleRow(
             "supervisor",
@@ -136,7 +146,7 @@ ROLES: dict[str, RoleRow] = {
             WORK_ON_ORDERS | SEE_STOCK | SEE_RULES
             | _orders("undo_step_late", "hold_order", "join_orders", "add_todo", "view_auditentry", "empty_contact",
                       "export_order", "share_savedview")
-            | GIVE_WORD | frozenset({"promises.revoke_promise"}),
+            | GIVE_WORD | REVOKE_LINKS | frozenset({"promises.revoke_promise"}),
         ),
         RoleRow(
             "integrator",

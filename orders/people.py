@@ -200,6 +200,13 @@ SCOPE_PATHS: dict[str, str | None] = {
     # Mappings belong to no shop: several connections may share one.
     "integrations.fieldmapping": None,
     "integrations.fieldmappingversion": None,
+    "promises.customerlink": "order",
+    "promises.pagevisit": "order",
+    "promises.contactclick": "order",
+    "promises.nextupdate": "order",
+    "promises.customerrequest": "order",
+    "promises.messageconsent": "order",
+    "promises.deliveryrating": "order",
     "promises.estimate": "order",
     "promises.journey": "order",
     # How promises are made is the house's; the orders they are made for are scoped.

@@ -6,8 +6,16 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrOrPromise
 
 from orders.stages import Stage, Step, Topic
+
+# What a request asks for, where rooms above name it by a code.
+REQUESTS: dict[str, StrOrPromise] = {
+    "customer_address": _("the customer asks for another address"),
+    "customer_message": _("the customer has written"),
+    "news": _("the customer waits for news that was promised"),
+}
 
 
 class Todo(models.Model):
@@ -79,6 +87,8 @@ class Todo(models.Model):
         if self.kind == self.Kind.CONFLICT:
             topics = self.text.split(", ") if self.text else []
             return ", ".join(str(Topic(topic).label) for topic in topics if topic in Topic.values)
+        if self.kind == self.Kind.REQUEST and self.subject in REQUESTS:
+            return str(REQUESTS[self.subject])
         return self.text or self.subject
 
 

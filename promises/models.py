@@ -22,12 +22,25 @@ from promises.ledger.models import (
     SellerProfile,
     TransparencyLog,
 )
+from promises.tracking.models import (
+    ContactClick,
+    CustomerLink,
+    CustomerRequest,
+    DeliveryRating,
+    MessageConsent,
+    NextUpdate,
+    PageVisit,
+)
 
 __all__ = [
     "BacktestRun",
     "Checkpoint",
     "CommitmentRule",
+    "ContactClick",
     "Cosignature",
+    "CustomerLink",
+    "CustomerRequest",
+    "DeliveryRating",
     "Estimate",
     "EstimateModel",
     "IssueRequest",
@@ -36,7 +49,10 @@ __all__ = [
     "LogLeaf",
     "LogNode",
     "LogPending",
+    "MessageConsent",
+    "NextUpdate",
     "Outcome",
+    "PageVisit",
     "PlannedSurge",
     "Promise",
     "PromiseFile",

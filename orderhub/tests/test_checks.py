@@ -55,6 +55,7 @@ WRONG = {
     "E003": ({"ORDERHUB_SECRETS": []}, "nothing to seal credentials with"),
     "E004": ({"ORDERHUB_SECRETS": ["short"]}, "Entry 1 of ORDERHUB_SECRETS"),
     "E006": ({"ORDERHUB_FINGERPRINT_KEY": ""}, "Contacts cannot be recognised"),
+    "E024": ({"LINKS_KEY": ""}, "Customers' pages have no addresses"),
     "E009": (
         {"STEWARD_SWEEPS": ["orders.nowhere.sweep"]},
         "names orders.nowhere.sweep, which cannot be imported",

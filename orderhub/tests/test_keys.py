@@ -12,6 +12,9 @@ from django.core.management import CommandError, call_command
 from integrations.models import Connection
 from orderhub import keyring, preparation
 from orders.contacts import Contact
+from orders.tests.factories import MONDAY, make_order
+from promises.tracking import wishes
+from promises.tracking.models import CustomerRequest, MessageConsent
 
 OLD = Fernet.generate_key().decode()
 
@@ -41,7 +44,12 @@ def sealed_rows():
 
 
 def test_missing_key_files_are_made_once_and_only_for_their_owner(tmp_path):
-    assert preparation.make_keys(tmp_path / "keys") == ["django.key", "secrets.key", "fingerprint.key"]
+    assert preparation.make_keys(tmp_path / "keys") == [
+        "django.key",
+        "secrets.key",
+        "fingerprint.key",
+        "links.key",
+    ]
     before = {file.name: file.read_text() for file in (tmp_path / "keys").iterdir()}
 
     assert preparation.make_keys(tmp_path / "keys") == []
@@ -50,7 +58,7 @@ def test_missing_key_files_are_made_once_and_only_for_their_owner(tmp_path):
     assert {oct(file.stat().st_mode & 0o777) for file in (tmp_path / "keys").iterdir()} == {"0o600"}
     assert oct((tmp_path / "keys").stat().st_mode & 0o777) == "0o700"
     assert Fernet(before["secrets.key"].strip())
-    assert len(set(before.values())) == 3
+    assert len(set(before.values())) == 4
 
 
 def test_status_tells_everything_but_the_keys(key_dir):
@@ -62,6 +70,7 @@ def test_status_tells_everything_but_the_keys(key_dir):
     assert [(row["file"], row["mode"], row["private"], row["keys"]) for row in machine["files"]] == [
         ("django.key", "0644", False, 1),
         ("fingerprint.key", "0600", True, 1),
+        ("links.key", "0600", True, 1),
         ("secrets.key", "0600", True, 1),
     ]
     for file in key_dir.glob("*.key"):
@@ -156,3 +165,16 @@ def test_a_backup_never_overwrites_an_older_one(key_dir, tmp_path):
         keys("backup", str(tmp_path / "copy.tar"))
 
     assert (tmp_path / "copy.tar").read_text() == "the only copy"
+
+
+@pytest.mark.django_db
+def test_what_customers_wrote_stays_readable_after_a_rotation(key_dir, settings):
+    order = make_order()
+    wishes.ask_message(order, "Where is it?", MONDAY)
+    wishes.consent(order, "email", "a@example.org", MONDAY)
+
+    keys("rotate")
+
+    settings.ORDERHUB_SECRETS = keyring.lines_of(key_dir / "secrets.key")[:1]
+    assert CustomerRequest.objects.get().opened() == "Where is it?"
+    assert MessageConsent.objects.get().opened() == "a@example.org"
