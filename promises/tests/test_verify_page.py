@@ -344,8 +344,8 @@ def test_the_rate_stands_with_its_numbers_and_its_evidence():
     rate.count(log, promise.due + timedelta(days=4))
 
     page = shown(ask(f"/v/{text_of(promise)}"))
-    assert "1 promises due, 0 kept by their first date (0.0%)" in page
-    assert "1 without an outcome (counted as missed)" in page
+    assert "promises due: 1; kept by their first date: 0 (0.0%)" in page
+    assert "without an outcome, counted as missed: 1." in page
     assert "Counted from all 2 entries of the log" in page
 
 

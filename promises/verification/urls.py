@@ -11,6 +11,7 @@ app_name = "verification"
 urlpatterns = [
     path("log/verify.py", views.verifier, name="verifier"),
     re_path(r"^[vV]/+(?P<text>[A-Za-z2-7]{191})\.tlog-proof$", views.proof, name="proof"),
-    re_path(r"^[vV]/+(?P<what>.+)$", views.page, name="one"),
-    re_path(r"^[vV]/*$", views.page, name="form"),
+    re_path(r"^[vV]/+(?P<what>[^/].*)$", views.page, name="one"),
+    path("v/", views.page, name="form"),
+    re_path(r"^[vV]/*$", views.page),
 ]

@@ -9,14 +9,17 @@ from typing import Any
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.cache import patch_cache_control
 from django.utils.timezone import now
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from promises import numbers, token
+from promises.commitments.models import Promise
 from promises.ledger import reading
-from promises.ledger.models import SellerProfile
+from promises.ledger.models import SellerProfile, TransparencyLog
 from promises.verification import evidence, limits, rate, verdict, words
 from promises.verification.verdict import Authenticity, Verdict
 
@@ -80,9 +83,17 @@ def _for_holder(found: Verdict) -> dict[str, Any]:
         "n_moved": newest.version - 1,
         "first_due": words.at_place(newest.first_due, words.zone_of(newest)),
         "sha256": promise.file.sha256,
+        "keys": _keys_address(promise),
         "apology": _apology(found),
         "rate": rate.known(found.evidence.log) if found.evidence else None,
     }
+
+
+def _keys_address(promise: Promise) -> str:
+    log = promise.pending.log
+    if log.purpose == TransparencyLog.Purpose.SELLER:
+        return reverse("promise-keys")
+    return reverse("log-keys", kwargs={"purpose": log.purpose})
 
 
 def _apology(found: Verdict) -> str:
@@ -96,8 +107,6 @@ def _apology(found: Verdict) -> str:
 
 
 def _is_english() -> bool:
-    from django.utils.translation import get_language
-
     return (get_language() or "").startswith("en")
 
 

@@ -1,0 +1,81 @@
+"""Checking a commitment in a real browser: how it fits, who can use it, without scripts, and where a dropped file goes."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from orderhub.bench.browser import overflow, small_targets, violations
+from promises import token
+from promises.commitments.models import Promise
+from promises.tests.factories_verification import make_chain, make_filed, paper_of
+from promises.verification import rate
+
+LOOKS = [("zh-hans", 1440, True), ("zh-hans", 390, False), ("en", 1440, False), ("en", 390, True)]
+
+
+@pytest.fixture(autouse=True)
+def _house(settings, tmp_path):
+    settings.VAR_DIR = tmp_path
+    settings.KEY_DIR = tmp_path
+    settings.LEDGER_DIR = tmp_path / "ledger"
+
+
+def address(promise: Promise) -> str:
+    return f"/v/{token.to_text(bytes(promise.token))}"
+
+
+def test_a_stranger_checks_a_paper_by_code_by_number_and_by_its_file(open_page, tmp_path):
+    first, second = make_chain(date(2026, 6, 8))
+    rate.count(second.pending.log, second.due + timedelta(days=4))
+    genuine, changed = tmp_path / "genuine.pdf", tmp_path / "changed.pdf"
+    genuine.write_bytes(paper_of(second))
+    changed.write_bytes(paper_of(second) + b" ")
+    sent = []
+    page = open_page(None, "/v/")
+
+    page.get_by_label("Attestation no.").fill(second.shown_number.lower())
+    page.get_by_role("button", name="Check the number").click()
+    page.get_by_role("status").get_by_text("Genuine, date passed").wait_for()
+    page.goto(page.url.partition("/v/")[0] + address(second))
+    page.on("request", lambda request: sent.append((request.url, request.post_data_buffer)))
+    page.get_by_label("Choose or drop the PDF").set_input_files(str(genuine))
+    page.get_by_text("byte for byte").wait_for()
+    is_green = page.locator("#file-verdict.verdict-ok").count()
+    page.get_by_label("Choose or drop the PDF").set_input_files(str(changed))
+    page.get_by_text("is not the one that was issued").wait_for()
+
+    assert is_green == 1
+    assert page.locator("#file-verdict.verdict-danger").count() == 1
+    # The browser itself asks for the icon when it likes.
+    assert [body for url, body in sent if body is not None or not url.endswith("favicon.svg")] == []
+    found = {}
+    for path in ("/v/", address(first), address(second), f"/v/{first.number}"):
+        for language, width, dark in LOOKS:
+            other = open_page(None, path, language=language, width=width, dark=dark)
+            found[path, language, width] = (overflow(other), violations(other), small_targets(other, 44))
+    assert found == dict.fromkeys(found, (0, [], []))
+
+
+def test_without_scripts_the_page_says_the_same_and_offers_no_local_check(open_page):
+    promise = make_filed()
+
+    page = open_page(None, address(promise), width=390, javascript=False)
+
+    assert page.get_by_role("status").first.inner_text().strip().startswith("Genuine, date passed")
+    assert page.get_by_text(promise.file.sha256).is_visible()
+    assert not page.get_by_label("Choose or drop the PDF").is_visible()
+
+
+def test_where_the_browser_cannot_compute_nothing_turns_green(open_page, tmp_path):
+    promise = make_filed()
+    page = open_page(None, address(promise))
+    # As on a page over plain http, where browsers give scripts no cryptography.
+    page.add_init_script("Object.defineProperty(window, 'crypto', {value: {}})")
+    page.reload()
+
+    page.get_by_text("This browser cannot check files").wait_for()
+
+    assert page.locator("#file-verdict.verdict-ok").count() == 0
+    assert not page.get_by_label("Choose or drop the PDF").is_visible()
