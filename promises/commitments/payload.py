@@ -22,7 +22,7 @@ from django.conf import settings
 from orders.models import Order
 from promises import canonical
 from promises.commitments.refusals import NotIssued, of_format
-from promises.eta.forecast import CAP_DAYS
+from promises.eta.orders import CAP_DAYS
 from promises.eta.orders import end_of as last_second
 from promises.merkle import EMPTY_ROOT
 

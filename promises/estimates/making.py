@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any
@@ -22,13 +22,18 @@ from promises.estimates import journeys, learned, scoring
 from promises.estimates.learned import Learned
 from promises.estimates.models import Estimate, Journey, PromiseRule, WarehousePickup
 from promises.eta import processing
-from promises.eta.forecast import CAP_DAYS, WINDOW, Forecast, NoDate
-from promises.eta.orders import Placed, end_of
+from promises.eta.forecast import WINDOW, Forecast, NoDate
+from promises.eta.orders import CAP_DAYS, Placed, end_of
 from promises.eta.processing import Line, NeverLeaves
+from promises.recalibration import Recalibration, in_force
 
 ONE_DAY = timedelta(days=1)
+PROBES = 10
 # A warehouse that nobody has given pick-up times: one lorry, late in the afternoon.
 USUAL_PICKUPS = (time(17, 0),)
+# Hours of the destination in which parcels are brought to the door.
+COURIERS_FROM, COURIERS_UNTIL = 8, 20
+_LOOKS = (time(12, 0), time(19, 0))
 # Chances to be late, per mille, above which an order is to be watched, and is at risk.
 WATCH_ABOVE, RISK_ABOVE = 150, 300
 # The tail in which nothing is known any more: an order out for so long has outlived nearly all that was seen.
@@ -44,11 +49,11 @@ NOTHING_TO_SAY = CLOSED | {Stage.DELIVERED, Stage.CANCELLING, Stage.RETURNING}
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """The odds of each day for one order. odds: within so many days of first; gone: whole days that brought nothing."""
+    """The odds of each day for one order. odds: within so many days of first; gone: days that brought nothing, today in part."""
 
     first: date
     odds: Callable[[float], float]
-    gone: int
+    gone: float
     level: str
     n: int
     reasons: list[dict[str, Any]]
@@ -71,10 +76,21 @@ class Outlook:
         """The first day by whose end the odds are reached; None if no promise goes there."""
         before = self._before
         wanted = before + odds * (1 - before)
-        for days in range(max(self.gone, 0), self.gone + CAP_DAYS + 1):
+        first = max(int(self.gone), 0)
+        for days in range(first, first + CAP_DAYS + 1):
             if self.odds(days) >= wanted:
                 return self.first + timedelta(days=days)
         return None
+
+    def probe(self, number: int) -> dict[str, Any] | None:
+        """A day at one of PROBES levels of odds in turn, with its odds: promises alone would try high odds only."""
+        day = self.day_at((number % PROBES + 0.5) / PROBES)
+        return {"by": day.isoformat(), "odds": round(1000 * self.chance(day))} if day else None
+
+    def read_by(self, reading: Callable[[float], float]) -> Outlook:
+        """The same with its odds as a person has put them in force."""
+        odds = self.odds
+        return replace(self, odds=lambda days: reading(odds(days)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,7 @@ class Desk:
         self.current = {one.order_id: one for one in current.order_by("order_id")}
         self.rules = {rule.shop_id: rule for rule in PromiseRule.objects.all()}
         self.learned: dict[bool, Learned | None] = {}
+        self.readings: dict[bool, Recalibration | None] = {}
         self.pickups: dict[int, tuple[time, ...]] = {}
         self.new: list[Estimate] = []
         self.watched: list[Estimate] = []
@@ -164,6 +181,8 @@ class Desk:
                 return self._outlived(order, journey, previous, outlook)
             self._fill(said, outlook, due_on, rule)
         said.is_first = said.has_date and not (previous is not None and previous.has_date)
+        if said.is_first and isinstance(outlook, Outlook):
+            said.inputs = {**said.inputs, "probe": outlook.probe(order.pk)}
         said.promised_at = self._promised(order, journey, said, previous)
         said.p_late = self._p_late(said, outlook)
         said.risk = risk_of(said.p_late)
@@ -176,10 +195,16 @@ class Desk:
             order=order,
             made_at=self.at,
             zone=journey.zone,
-            model_version=known.version if known else "",
+            model_version=self._version(known, self._reading(order.is_demo)),
             service_level=rule.service_level,
             is_demo=order.is_demo,
         )
+
+    @staticmethod
+    def _version(known: Learned | None, reading: Recalibration | None) -> str:
+        """Of the method, the night and, where one is in force, the reading of the odds."""
+        parts = [known.version if known else "", f"r{reading.pk}" if known and reading else ""]
+        return ".".join(filter(None, parts))
 
     def _fill(self, said: Estimate, outlook: Outlook, due_on: date | None, rule: PromiseRule) -> None:
         said.level, said.n, said.inputs = outlook.level, outlook.n, outlook.inputs
@@ -235,14 +260,32 @@ class Desk:
         return min(1000, round(1000 * (1 - outlook.chance(day))))
 
     def _next_look(self, said: Estimate) -> datetime:
-        """Soon after the next midnight of the destination: the odds go by days. Orders are spread over an hour."""
-        midnight = datetime.combine(self._today(said) + ONE_DAY, time(0, 5), said.tz)
-        return midnight + timedelta(seconds=(said.order_id * 7) % 3600)
+        """Soon after the next midnight of the destination; on the promised day also at noon and when couriers go home.
+
+        Orders are spread over an hour.
+        """
+        today = self._today(said)
+        is_the_day = said.promised_at is not None and said.promised_at.astimezone(said.tz).date() == today
+        looks = [datetime.combine(today, hour, said.tz) for hour in (_LOOKS if is_the_day else ())]
+        looks.append(datetime.combine(today + ONE_DAY, time(0, 5), said.tz))
+        late = timedelta(seconds=(said.order_id * 7) % 3600)
+        return next(look + late for look in looks if look + late > self.at)
 
     # What can be said of one order.
 
     def outlook(self, order: Order, journey: Journey) -> Outlook | Silence:
-        """The odds of each day: from the warehouse's queue or, once it has left, from hand-over; else from placing."""
+        """The odds of each day, by the reading that is in force."""
+        found = self._unread(order, journey)
+        reading = self._reading(order.is_demo)
+        return found.read_by(reading.reading) if reading and isinstance(found, Outlook) else found
+
+    def _reading(self, is_demo: bool) -> Recalibration | None:  # noqa: FBT001 - which of two
+        if is_demo not in self.readings:
+            self.readings[is_demo] = in_force(is_demo=is_demo)
+        return self.readings[is_demo]
+
+    def _unread(self, order: Order, journey: Journey) -> Outlook | Silence:
+        """As the estimate finds them: from the warehouse's queue or, once it has left, from hand-over; else from placing."""
         known = self._learned(order.is_demo)
         inputs = _inputs(order, journey)
         if known is None:
@@ -266,7 +309,7 @@ class Desk:
         if isinstance(forecast, NoDate):
             return Silence(Estimate.NoDate.NOT_ENOUGH_HISTORY, forecast.n, inputs)
         first = start.astimezone(journey.tz).date()
-        gone = (self.at.astimezone(journey.tz).date() - first).days
+        gone = days_gone(self.at.astimezone(journey.tz), first)
         reasons = [{"code": one.code, "days": round(one.days, 2)} for one in forecast.reasons()]
         return Outlook(first, forecast.odds, gone, forecast.level, forecast.n, reasons, inputs)
 
@@ -335,6 +378,13 @@ class _Chained:
             known = sum(n * self._way(days - start) for start, n in self._starts) / self._n
             self._known[days] = known
         return known
+
+
+def days_gone(local: datetime, first: date) -> float:
+    """Days since the first one, today by the share of its delivery hours that is over."""
+    hours = local.hour + local.minute / 60
+    share = min(1.0, max(0.0, (hours - COURIERS_FROM) / (COURIERS_UNTIL - COURIERS_FROM)))
+    return (local.date() - first).days + share
 
 
 def risk_of(p_late: int | None) -> str:

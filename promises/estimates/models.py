@@ -17,9 +17,9 @@ from orders.auditing import Audited
 from orders.models import Order, Shop, Warehouse
 from orders.querysets import ScopedQuerySet
 from orders.stages import RiskLevel
+from promises.eta.orders import CAP_DAYS
 
 SERVICE_LEVEL = 950
-CAP_DAYS = 90
 
 
 class PromiseRule(Audited):

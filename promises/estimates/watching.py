@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
 from django.conf import settings
@@ -39,7 +40,7 @@ def work() -> None:
     tasks.take("estimates")
     started = at = now()
     with audit.acting(way="worker"):
-        begin_night(at)
+        begin_night(at, _start_process)
         while scoring.score_passed(at) == scoring.BATCH and now() - started < tasks.SLICE:
             continue
         while look_again(now()):
@@ -61,14 +62,17 @@ def look_again(at: datetime) -> int:
     return len(ids)
 
 
-def begin_night(at: datetime) -> bool:
-    """Start the night's work in a process of its own, whose memory goes with it; False if it is not due or under way."""
+def begin_night(at: datetime, begin: Callable[[], None]) -> bool:
+    """Claim the night's work and begin it; False if it is not due, or under way.
+
+    It has a process of its own, whose memory goes with it.
+    """
     signal, _made = WorkSignal.objects.get_or_create(name=NIGHTLY)
-    due = Q(taken_at__isnull=True) | Q(taken_at__lt=_last_night(at)) | Q(_is_dead(at))
+    due = Q(taken_at__isnull=True) | Q(taken_at__lt=_last_night(at)) | _is_dead(at)
     # Two workers may look at once; one of them changes the row.
     if not WorkSignal.objects.filter(due, pk=signal.pk).update(taken_at=at):
         return False
-    _start_process()
+    begin()
     return True
 
 

@@ -9,12 +9,10 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from promises.eta.calibration import Curve
-from promises.eta.orders import Placed, end_of
+from promises.eta.orders import CAP_DAYS, Placed, end_of
 
 WINDOW = (0.5, 0.9)
 SERVICE_LEVEL = 0.95
-# No parcel that a customer still waits for takes longer; a date beyond it is for a person to judge.
-CAP_DAYS = 90
 
 
 class NoDateReason(StrEnum):

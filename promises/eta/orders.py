@@ -7,6 +7,8 @@ from datetime import date, datetime, time, timedelta, tzinfo
 
 EPOCH = date(2000, 1, 1).toordinal()
 NO_OFFSET = timedelta(0)
+# No parcel that a customer still waits for takes longer; a date beyond it is for a person to judge.
+CAP_DAYS = 90
 END_OF_DAY = time(23, 59, 59)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 
 from orders.worktime import Calendar, add_working
-from promises.eta.forecast import CAP_DAYS, Forecast
+from promises.eta.forecast import Forecast
+from promises.eta.orders import CAP_DAYS
 
 RECENT_DAYS = 14
 # No warehouse closes longer than this without being given up.
