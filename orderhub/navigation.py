@@ -53,6 +53,14 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
+        _("Customers' pages"),
+        (
+            ("promises.customerrequest", "inbox"),
+            ("promises.nextupdate", "clock"),
+            ("promises.contactclick", "phone"),
+        ),
+    ),
+    (
         _("Stock"),
         (
             ("orders.stockitem", "box"),

@@ -291,7 +291,11 @@ ORDER_EVENT_PIPELINE = [
     "promises.tracking.updates.observe",
 ]
 # Panels of the order's page, in order: dotted paths of functions (order, request) -> dict with title, template, context; or None.
-ORDER_PANELS: list[str] = ["promises.estimates.panel.panel", "promises.commitments.panel.panel"]
+ORDER_PANELS: list[str] = [
+    "promises.estimates.panel.panel",
+    "promises.commitments.panel.panel",
+    "promises.tracking.panel.panel",
+]
 # Actions that need a second person, and the gate that gives it. Empty until a gate is installed.
 GATED_ACTIONS: dict[str, str] = {}
 # What the one-click template installs, in order: dotted paths of functions that give one orders.wanted.Part each.

@@ -38,6 +38,7 @@ PAGES: tuple[str, ...] = (
     "promises.backtest_page.pages",
     "promises.calibration_page.pages",
     "promises.commitments.pages.pages",
+    "promises.tracking.pages.pages",
 )
 
 

@@ -5,5 +5,6 @@ from __future__ import annotations
 from promises.commitments import admin as commitments
 from promises.estimates import admin as estimates
 from promises.ledger import admin as ledger
+from promises.tracking import admin as tracking
 
-__all__ = ["commitments", "estimates", "ledger"]
+__all__ = ["commitments", "estimates", "ledger", "tracking"]

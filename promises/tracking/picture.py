@@ -178,18 +178,19 @@ def picture_of(order: Order, at: datetime) -> Picture:
     delivered_at = _delivered_at(order, rows)
     signs = _signs(order, rows, due, at)
     newest = list(NextUpdate.objects.filter(order=order).order_by("-pk")[:2])
+    news = next((one for one in newest if not one.kept_at and not one.missed_at), None)
     return Picture(
         order=order,
         at=at,
         sentence=words.sentence_of(stage, _carrier(rows)),
         milestone=words.STAGES[stage].milestone,
         signs=signs,
-        cause=causes.cause_of(signs),
+        cause=_cause(signs, news),
         chip=chip_of(signs, due, delivered_at),
         estimate=estimate if estimate and estimate.has_date else None,
         promise=promise,
         due=due,
-        news=next((one for one in newest if not one.kept_at and not one.missed_at), None),
+        news=news,
         missed_news=_missed(newest),
         delivered_at=delivered_at,
         parcels=_parcels(rows, lines),
@@ -249,6 +250,13 @@ def _chip_of_arrival(due: datetime | None, delivered_at: datetime | None) -> Chi
     return (
         Chip("ok", _("Arrived on time")) if delivered_at <= due else Chip("warn", _("Arrived after the date"))
     )
+
+
+def _cause(signs: causes.Signs, news: NextUpdate | None) -> causes.Cause | None:
+    """What a person told the customer stands until the next news; else what the signs say."""
+    if news is not None and news.given_by_id is not None:
+        return causes.Cause(news.cause)
+    return causes.cause_of(signs)
 
 
 def _missed(newest: Sequence[NextUpdate]) -> NextUpdate | None:
