@@ -67,6 +67,7 @@ SEE_RULES = (
             "promises.view_plannedsurge",
             "promises.view_warehousepickup",
             "promises.view_estimatemodel",
+            "promises.view_recalibration",
         }
     )
 )
@@ -110,7 +111,7 @@ ROLES: dict[str, RoleRow] = {
             | SEE_LEDGER | _edit("promises", "sellerprofile", "commitmentrule")
             | GIVE_WORD | REVOKE_LINKS | frozenset({"promises.revoke_promise", "promises.delete_commitmentrule"})
             | _edit("promises", "promiserule", "plannedsurge", "warehousepickup")
-            | frozenset({"promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
+            | frozenset({"promises.recalibrate", "promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
         ),
         RoleRow(
             "sales",

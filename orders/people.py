@@ -214,6 +214,7 @@ SCOPE_PATHS: dict[str, str | None] = {
     "promises.plannedsurge": None,
     "promises.warehousepickup": None,
     "promises.estimatemodel": None,
+    "promises.recalibration": None,
     "promises.promise": "order",
     "promises.promisefile": "promise__order",
     "promises.outcome": "promise__order",

@@ -22,6 +22,7 @@ from promises.ledger.models import (
     SellerProfile,
     TransparencyLog,
 )
+from promises.recalibration import Recalibration
 from promises.tracking.models import (
     ContactClick,
     CustomerLink,
@@ -57,6 +58,7 @@ __all__ = [
     "Promise",
     "PromiseFile",
     "PromiseRule",
+    "Recalibration",
     "SellerProfile",
     "TransparencyLog",
     "WarehousePickup",

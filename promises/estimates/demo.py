@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from orders.models import Order
 from promises.estimates import journeys, scoring
@@ -30,13 +30,20 @@ class _Listener:
     """Writes down what the learner says of each order as it is placed: it knows of nothing later."""
 
     said: dict[int, Said] = field(default_factory=dict)
+    # A day at one of ten levels of odds in turn, as making.Outlook.probe has it.
+    probes: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def __call__(self, order: Placed, forecast: Forecast | NoDate) -> None:
+        from promises.estimates import making
         from promises.eta import forecast as eta
 
         said = eta.promise(order, forecast, service_level=PromiseRule().service_level / 1000)
-        if isinstance(said, eta.Estimate):
-            self.said[int(order.key)] = said
+        if isinstance(said, eta.Estimate) and isinstance(forecast, eta.Forecast):
+            number = int(order.key)
+            self.said[number] = said
+            days = forecast.days_at((number % making.PROBES + 0.5) / making.PROBES)
+            by = order.placed_at.date() + timedelta(days=days)
+            self.probes[number] = {"by": by.isoformat(), "odds": round(1000 * forecast.odds(days))}
 
 
 def fill(at: datetime) -> Filled:
@@ -48,7 +55,7 @@ def fill(at: datetime) -> Filled:
     model = rebuilding.rebuild(at, is_demo=True, heard=heard)
     if model is None:
         return Filled(0, 0)
-    _write_first(heard.said, model.version)
+    _write_first(heard, model.version)
     while scoring.score_passed(at) == scoring.BATCH:
         continue
     n_open = 0
@@ -64,17 +71,17 @@ def _chunks(ids: Iterable[int]) -> Iterable[list[int]]:
         yield known[start : start + journeys.CHUNK]
 
 
-def _write_first(said: dict[int, Said], version: str) -> None:
+def _write_first(heard: _Listener, version: str) -> None:
     """What was said first of each order, with what has come of it."""
     rows = [
-        _first(journey, said[journey.pk], version)
+        _first(journey, heard.said[journey.pk], heard.probes[journey.pk], version)
         for journey in Journey.objects.filter(is_demo=True).order_by("placed_at")
-        if journey.pk in said
+        if journey.pk in heard.said
     ]
     Estimate.objects.bulk_create(rows, batch_size=500)
 
 
-def _first(journey: Journey, said: Said, version: str) -> Estimate:
+def _first(journey: Journey, said: Said, probe: dict[str, Any], version: str) -> Estimate:
     row = Estimate(
         order_id=journey.pk,
         made_at=journey.placed_at,
@@ -84,7 +91,8 @@ def _first(journey: Journey, said: Said, version: str) -> Estimate:
         n=said.n,
         zone=journey.zone,
         inputs={"basis": "door", "origin": journey.origin, "city": journey.city, "province": journey.province,
-                "county": journey.county, "carrier": journey.carrier, "placed_at": journey.placed_at.isoformat()},
+                "county": journey.county, "carrier": journey.carrier, "placed_at": journey.placed_at.isoformat(),
+                "probe": probe},
         window_from=said.window_from,
         window_to=said.window_to,
         due_at=said.due,
