@@ -6,7 +6,6 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import F
 from django.utils.translation import gettext
 
 from orders.models import Todo
@@ -18,10 +17,11 @@ OWNER = "ops_manager"
 
 
 def set_off(log: TransparencyLog, alarm: TransparencyLog.Alarm, what: str, at: datetime) -> None:
-    """Raise this alarm, or say again that it lasts. what: the facts, in English, for the log of the house."""
-    logger.error("Nothing is written into the log %s: %s (%s)", log.origin, alarm.value, what)
-    TransparencyLog.objects.filter(pk=log.pk).exclude(alarm=alarm).update(alarm=alarm, alarm_at=at)
-    if _open(log).filter(subject=_subject(log, alarm)).update(n_times=F("n_times") + 1):
+    """Raise this alarm, once as long as it lasts. what: the facts, in English, for the log of the house."""
+    if not TransparencyLog.objects.filter(pk=log.pk).exclude(alarm=alarm).update(alarm=alarm, alarm_at=at):
+        return
+    logger.error("The log %s: %s (%s)", log.origin, alarm.value, what)
+    if _open(log).filter(subject=_subject(log, alarm)).exists():
         return
     Todo.objects.create(
         kind=Todo.Kind.REQUEST,

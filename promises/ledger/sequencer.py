@@ -7,7 +7,7 @@ signed already, and nothing that would come before the previous entry in time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +27,8 @@ Alarm = TransparencyLog.Alarm
 BATCH = 1000
 # What one call writes at most, so that the steward's other sweeps get their turn.
 BATCHES = 20
+# Entries in one file of the log; a whole one is read again at a time.
+BUNDLE = 256
 # Seconds by which a clock that is being corrected may go back.
 BACKWARDS = 5
 # Of the advisory lock; the second half is the log.
@@ -49,12 +51,27 @@ def sweep(at: datetime | None = None) -> int:
 
 def _swept(log: TransparencyLog, at: datetime) -> int:
     try:
+        patrol(log)
         n_written = write(log, at)
     except Stopped as stop:
         alarms.set_off(log, stop.alarm, stop.what, at)
         return 0
     alarms.look(log, at)
     return n_written
+
+
+def patrol(log: TransparencyLog) -> None:
+    """Read the next full bundle of old entries again, and the nodes over it, round and round. Raises Stopped.
+
+    Where something is wrong it stays, so that nothing is signed until that is mended.
+    """
+    head, start = reading.newest(log), log.patrolled
+    if head is None or head.size < BUNDLE:
+        return
+    if start + BUNDLE > head.size:
+        start = 0
+    _check_nodes(log, _nodes_over(log, start, _read_back(log, start, start + BUNDLE)))
+    TransparencyLog.objects.filter(pk=log.pk).update(patrolled=start + BUNDLE)
 
 
 def write(log: TransparencyLog, at: datetime) -> int:
@@ -165,29 +182,44 @@ def _grow(log: TransparencyLog, before: Checkpoint | None, leaves: Sequence[LogL
     """Write the nodes over the new entries as they were read back; the new root, over what is stored."""
     size = before.size if before else 0
     # Of the last bundle that is not full, the old entries are read again too.
-    start = size - size % 256
+    start = size - size % BUNDLE
     hashes = _read_back(log, start, size + len(leaves))
     if hashes[size - start :] != [bytes(leaf.leaf_hash) for leaf in leaves]:
         raise Stopped(Alarm.DAMAGED, f"entries {size} and after came back otherwise than they were written")
     try:
-        edge = reading.nodes(log, [(level, index) for level, index in _edge(start)])
-        grown = list(merkle.append(start, hashes, lambda level, index: edge[level, index]))
-        made = edge | {(level, index): node for level, index, node in grown}
+        edge = reading.nodes(log, _edge(start))
+        grown = _nodes_over(log, start, hashes, edge)
+        made = edge | grown
         if before and merkle.root(size, lambda level, index: made[level, index]) != bytes(before.root):
             raise Stopped(
                 Alarm.DAMAGED, f"the stored entries do not give the root that was signed for {size}"
             )
     except KeyError as missing:
         raise Stopped(Alarm.DAMAGED, f"the node {missing} is missing") from None
-    new = [(level, index, node) for level, index, node in grown if level and (index + 1) << level > size]
     add_models(
         [
             LogNode(log=log, level=level, index=index, hash=node, is_demo=log.is_demo)
-            for level, index, node in new
+            for (level, index), node in grown.items()
+            if level and (index + 1) << level > size
         ]
     )
-    _check_nodes(log, {(level, index): node for level, index, node in grown if level})
+    _check_nodes(log, grown)
     return merkle.root(size + len(leaves), lambda level, index: made[level, index])
+
+
+def _nodes_over(
+    log: TransparencyLog,
+    start: int,
+    hashes: Sequence[bytes],
+    edge: Mapping[reading.Place, bytes] | None = None,
+) -> dict[reading.Place, bytes]:
+    """All nodes that become complete with these entries. Raises Stopped where one before them is missing."""
+    left = reading.nodes(log, _edge(start)) if edge is None else edge
+    try:
+        grown = merkle.append(start, hashes, lambda level, index: left[level, index])
+        return {(level, index): node for level, index, node in grown}
+    except KeyError as missing:
+        raise Stopped(Alarm.DAMAGED, f"the node {missing} is missing") from None
 
 
 def _edge(size: int) -> Iterator[tuple[int, int]]:
@@ -215,9 +247,10 @@ def _read_back(log: TransparencyLog, start: int, end: int) -> list[bytes]:
     return hashes
 
 
-def _check_nodes(log: TransparencyLog, wanted: dict[tuple[int, int], bytes]) -> None:
-    stored = reading.nodes(log, wanted)
-    for place, node in wanted.items():
+def _check_nodes(log: TransparencyLog, wanted: Mapping[reading.Place, bytes]) -> None:
+    inner = {place: node for place, node in wanted.items() if place[0]}
+    stored = reading.nodes(log, inner)
+    for place, node in inner.items():
         if stored.get(place) != node:
             raise Stopped(Alarm.DAMAGED, f"node {place} is missing or was altered")
 

@@ -215,7 +215,7 @@ def test_a_database_restored_from_an_old_backup_signs_nothing():
     assert Checkpoint.objects.count() == LogLeaf.objects.count() == 1
     assert TransparencyLog.objects.get().alarm == "rolled_back"
     todo = Todo.objects.get()
-    assert (todo.owner, todo.subject, todo.n_times) == ("ops_manager", "ledger:seller:rolled_back", 3)
+    assert (todo.owner, todo.subject, todo.n_times) == ("ops_manager", "ledger:seller:rolled_back", 1)
     assert "Restore" in todo.text
 
 
@@ -370,3 +370,47 @@ def test_the_database_refuses_to_change_and_delete_what_was_written(model):
 
     assert model._meta.db_table in append_only.guarded()
     assert model.objects.filter(is_demo=False).exists()
+
+
+# Old entries.
+
+
+@pytest.mark.django_db
+def test_old_entries_are_read_again_round_and_round():
+    log = make_log()
+    make_entries(log, 799)
+
+    seen = []
+    for _time in range(5):
+        sequencer.sweep()
+        seen.append(TransparencyLog.objects.get().patrolled)
+
+    assert seen == [256, 512, 768, 256, 512]
+    assert TransparencyLog.objects.get().alarm == ""
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("model", "where", "column"),
+    [(LogLeaf, {"index": 300}, "entry"), (LogNode, {"level": 8, "index": 1}, "hash"), (LogNode, {"level": 9, "index": 0}, "hash"),
+     (LogNode, {"level": 3, "index": 40}, "hash")],
+)  # fmt: skip
+def test_an_old_entry_that_was_altered_is_found_and_nothing_is_signed_until_it_is_mended(
+    model, where, column
+):
+    log = make_log()
+    make_entries(log, 599)
+    right = bytes(model.objects.values_list(column, flat=True).get(**where))
+    with append_only.lifted():
+        model.objects.filter(**where).update(**{column: right[:-1] + bytes([right[-1] ^ 1])})
+    for _time in range(3):
+        sequencer.sweep()
+
+    queue_issue(log, 9999)
+    assert sequencer.sweep() == 0
+    assert TransparencyLog.objects.get().alarm == "damaged"
+    with append_only.lifted():
+        model.objects.filter(**where).update(**{column: right})
+
+    assert sequencer.sweep() == 1
+    assert TransparencyLog.objects.get().alarm == ""
