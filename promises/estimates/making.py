@@ -150,7 +150,7 @@ class Desk:
         journey, previous = self.journeys[order.pk], self.current.get(order.pk)
         if journey.delivered_at is not None or journey.is_struck:
             self.ended[order.pk] = journey
-            self.board.append(PromiseColumns(order.pk, None, ""))
+            self._show(order, None, "")
             return
         rule = self.rules.get(order.shop_id) or self.rules.get(None) or PromiseRule()
         if not order.is_open or order.stage in NOTHING_TO_SAY or not rule.is_on:
@@ -162,7 +162,12 @@ class Desk:
             self.watched.append(previous)
         else:
             self.new.append(said)
-        self.board.append(PromiseColumns(order.pk, said.promised_at, said.risk))
+        self._show(order, said.promised_at, said.risk)
+
+    def _show(self, order: Order, promised_at: datetime | None, risk: str) -> None:
+        # Most looks change nothing on the board: they are not to lock the order.
+        if (order.promised_at, order.promise_risk) != (promised_at, risk):
+            self.board.append(PromiseColumns(order.pk, promised_at, risk))
 
     def _watch_no_more(self, previous: Estimate | None) -> None:
         if previous is not None and previous.check_at is not None:
@@ -359,7 +364,8 @@ class Desk:
             Estimate, ["p_late", "check_at"], [[one.pk, one.p_late, one.check_at] for one in self.watched]
         )
         scoring.settle(self.ended, self.current, at=self.at)
-        write_promises(self.board, cause=cause, at=self.at, is_history=is_history)
+        if self.board:
+            write_promises(self.board, cause=cause, at=self.at, is_history=is_history)
         return self.new
 
 
