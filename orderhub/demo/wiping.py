@@ -23,6 +23,7 @@ from orders.models import (
     Warehouse,
     WorkCalendar,
 )
+from promises.commitments import demo as commitments
 from promises.models import EstimateModel
 
 
@@ -35,6 +36,7 @@ def wipe() -> dict[str, int]:
         _delete(gone, OrderEvent.objects.filter(is_demo=True))
         _delete(gone, OrderFact.objects.filter(is_demo=True))
         _delete(gone, StockLock.objects.filter(order__is_demo=True))
+        gone |= commitments.clear()
         _delete(gone, Order.objects.filter(is_demo=True))
         _delete(gone, EstimateModel.objects.filter(is_demo=True))
         _delete(gone, ExternalReference.objects.filter(is_demo=True, facts__isnull=True))

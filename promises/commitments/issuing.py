@@ -109,14 +109,19 @@ def give(order: Order, wish: Wish, *, at: datetime, request: IssueRequest | None
 
 
 def drawn(order: Order, wish: Wish, *, at: datetime) -> Draft:
-    """Number and salt drawn, payload built and checked, token signed. Raises NotIssued."""
+    """What draw_up does, for an order that goes on. Raises NotIssued."""
     order = Order.objects.select_related("contact", "customer", "shop").get(pk=order.pk)
+    _check_order(order)
+    return draw_up(order, wish, at=at)
+
+
+def draw_up(order: Order, wish: Wish, *, at: datetime) -> Draft:
+    """Number and salt drawn, payload built and checked, token signed. Raises NotIssued."""
     previous = commitments.current(order)
     if previous is not None and previous.state == State.REVOKED:
         # What was revoked has ended: the next commitment is a new one, with a number of its own.
         previous = None
     estimate = estimates.current(order)
-    _check_order(order)
     chosen = choose(order, estimate, zone(order, estimate), day=wish.day, at=at)
     _check_step(previous, wish, chosen, estimate, at)
     try:

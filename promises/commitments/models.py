@@ -65,7 +65,7 @@ class Promise(models.Model):
         "self",
         verbose_name=_("replaces"),
         null=True,
-        on_delete=models.PROTECT,
+        on_delete=models.RESTRICT,
         related_name="superseded_by",
     )
     # Why this version replaces the one before, and who asked for it. Empty for the first.

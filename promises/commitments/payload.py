@@ -128,9 +128,8 @@ def build(order: Order, chosen: Chosen, paper: Paper, *, at: datetime) -> dict[s
         found["window"] = {"from": int(first.timestamp()), "to": int(last.timestamp())}
     if order.contact and order.contact.masked_name:
         found["to"] = tidy(order.contact.masked_name)
-    country = (order.contact.country if order.contact else "") or order.country
-    if country and country != "CN":
-        found["country"] = tidy(country)
+    if (country := _country(order)) not in {"", "CN"}:
+        found["country"] = country
     try:
         canonical.check_payload(found)
     except canonical.Refused as refused:
@@ -147,9 +146,16 @@ def _place(order: Order) -> dict[str, str]:
     contact = order.contact
     province = tidy(contact.province) if contact else ""
     city = tidy(contact.city) if contact else ""
+    if not province and _country(order) not in {"", "CN"}:
+        # Many countries' addresses know no province; the format wants both named.
+        province = city
     if not province or not city:
         raise NotIssued("no_place")
     return {"province": province, "city": city}
+
+
+def _country(order: Order) -> str:
+    return tidy((order.contact.country if order.contact else "") or order.country)
 
 
 def items(order: Order) -> list[dict[str, Any]]:

@@ -177,7 +177,7 @@ class Migration(migrations.Migration):
                     "supersedes",
                     models.OneToOneField(
                         null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
+                        on_delete=django.db.models.deletion.RESTRICT,
                         related_name="superseded_by",
                         to="promises.promise",
                         verbose_name="replaces",

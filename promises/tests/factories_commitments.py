@@ -6,6 +6,8 @@ import secrets
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from orders.contacts import Contact
 from orders.models import Order
 from orders.tests.factories import MONDAY, add_fact, after, make_order, settled
@@ -33,13 +35,14 @@ def make_promised_order(*, confirmed: date | None = FRIDAY, **what_matters: Any)
     if SellerProfile.the_one() is None:
         make_seller()
     person = what_matters.pop("person", PERSON)
-    order = make_order(**what_matters)
-    contact = Contact.objects.keep(person)
-    if contact is not None:
-        add_fact(order, "order.changed", data={"contact": contact.pk})
-    if confirmed is not None:
-        add_fact(order, "date.confirmed", role="person", data={"date": confirmed.isoformat()})
-    return settled(order)
+    with transaction.atomic():
+        order = make_order(**what_matters)
+        contact = Contact.objects.keep(person)
+        if contact is not None:
+            add_fact(order, "order.changed", data={"contact": contact.pk})
+        if confirmed is not None:
+            add_fact(order, "date.confirmed", role="person", data={"date": confirmed.isoformat()})
+        return settled(order)
 
 
 def issued(order: Order | None = None, *, hours: float = 1, **what_matters: Any) -> Promise:

@@ -98,6 +98,12 @@ def test_without_a_city_of_destination_nothing_is_promised():
     assert refused.value.code == "no_place"
 
 
+def test_abroad_where_addresses_know_no_province_the_city_stands_for_it():
+    said = built(make_promised_order(person={"name": "Kim", "country": "KR", "city": "Seoul"}))
+
+    assert (said["dest"], said["country"]) == ({"province": "Seoul", "city": "Seoul"}, "KR")
+
+
 def test_what_was_cancelled_is_not_promised_and_half_units_are_written_as_decimals():
     order = make_promised_order(lines={"OIL-1": "1.500", "PAD-2": 2, "CAP-3": 1})
     order.lines.filter(sku="CAP-3").update(cancelled=1)
