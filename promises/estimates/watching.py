@@ -14,7 +14,7 @@ from django.utils.timezone import localtime, now
 from orders import audit, tasks
 from orders.models import WorkSignal
 from promises.estimates import scoring
-from promises.estimates.models import Estimate
+from promises.estimates.models import Estimate, Journey
 
 # The house's own clock: when few orders come in.
 NIGHT_AT = time(2, 0)
@@ -67,6 +67,8 @@ def begin_night(at: datetime, begin: Callable[[], None]) -> bool:
 
     It has a process of its own, whose memory goes with it.
     """
+    if not _night_is_due(at):
+        return False
     signal, _made = WorkSignal.objects.get_or_create(name=NIGHTLY)
     due = Q(taken_at__isnull=True) | Q(taken_at__lt=_last_night(at)) | _is_dead(at)
     # Two workers may look at once; one of them changes the row.
@@ -77,8 +79,11 @@ def begin_night(at: datetime, begin: Callable[[], None]) -> bool:
 
 
 def _night_is_due(at: datetime) -> bool:
-    due = Q(taken_at__gte=_last_night(at)) & ~_is_dead(at)
-    return not WorkSignal.objects.filter(due, name=NIGHTLY).exists()
+    done = Q(taken_at__gte=_last_night(at)) & ~_is_dead(at)
+    if WorkSignal.objects.filter(done, name=NIGHTLY).exists():
+        return False
+    # Nothing has left the house yet: there is nothing to learn.
+    return Journey.objects.filter(handed_at__isnull=False).exists()
 
 
 def _is_dead(at: datetime) -> Q:

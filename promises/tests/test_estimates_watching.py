@@ -98,7 +98,16 @@ def test_an_order_that_is_no_longer_open_is_not_asked_for_again():
     assert watching.look_again(MONDAY) == 0
 
 
+def test_before_anything_has_left_the_house_no_night_begins():
+    begun = []
+
+    assert not watching.begin_night(NIGHT, partial(begun.append, NIGHT))
+
+    assert begun == []
+
+
 def test_the_nights_work_begins_once_a_night():
+    make_history(10)
     begun = []
 
     times = [NIGHT - timedelta(hours=20), NIGHT, NIGHT + timedelta(minutes=5), NIGHT + DAY]
@@ -110,6 +119,7 @@ def test_the_nights_work_begins_once_a_night():
 
 
 def test_a_nights_work_that_died_is_begun_again_after_an_hour():
+    make_history(10)
     begun = []
 
     for minutes in (0, 30, 61):
