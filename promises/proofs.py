@@ -51,9 +51,13 @@ def parse(data: str) -> ProofFile:
 
 def _bytes(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadProofFile("not base 64") from None
+    # Left-over bits must be zero, else one proof would have several texts.
+    if base64.b64encode(found).decode() != text:
+        raise BadProofFile("base 64 that is not canonical")
+    return found
 
 
 def _hash(text: str) -> bytes:
