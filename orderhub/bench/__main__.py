@@ -30,6 +30,7 @@ WHATS = {
     "reliability": "rows R1, R3, R4, R6, R7 and R13 with their full counts",
     "replay": "an order history played as if it were happening",
     "estimates": "what estimates cost, and what a back-test of FILE shows",
+    "ledger": "entries of the log a second, proofs, and the replay of a year",
     "screens": "every screen in a real browser: accessibility, weight, fit, languages",
 }
 # These start no house of their own.

@@ -69,15 +69,21 @@ class Replayed:
 def replay(entries: Iterable[bytes]) -> Replayed:
     """Read the entries in the order of the log. Raises BadEntry."""
     found = Replayed(Tree(), Replay())
+    go_on(found, entries)
+    return found
+
+
+def go_on(found: Replayed, entries: Iterable[bytes]) -> None:
+    """Read the next entries. Raises BadEntry."""
+    tree, promises = found.tree, found.promises
     for entry in entries:
-        place = found.tree.size
-        found.tree.add(merkle.leaf_hash(entry))
+        place = tree.size
+        tree.add(merkle.leaf_hash(entry))
         said = decoded(entry, place)
         for name, kind in _COUNTED.get(str(said.get("t")), {}).items():
             if type(said.get(name)) is not kind:
                 raise BadEntry(place, f"{name} is missing or of another kind")
-        found.promises.add(said)
-    return found
+        promises.add(said)
 
 
 def decoded(entry: bytes, place: int) -> dict[str, Any]:
