@@ -148,6 +148,14 @@ class Picture:
         return str(self.promise.get_state_display()) if self.promise else ""
 
     @property
+    def told_by(self) -> datetime | None:
+        """The latest date that was told first, where neither the estimate nor a commitment says the same."""
+        told = self.order.promised_at
+        if self.promise is not None or told is None or (self.estimate and self.estimate.due_at == told):
+            return None
+        return told
+
+    @property
     def left(self) -> timedelta | None:
         """Time left until the date that counts; None once it has gone by."""
         return self.due - self.at if self.due and self.due > self.at else None
@@ -187,7 +195,7 @@ def picture_of(order: Order, at: datetime) -> Picture:
         signs=signs,
         cause=_cause(signs, news),
         chip=chip_of(signs, due, delivered_at),
-        estimate=estimate if estimate and estimate.has_date else None,
+        estimate=estimate if estimate and estimate.due_at and estimate.due_at >= at else None,
         promise=promise,
         due=due,
         news=news,
@@ -202,12 +210,12 @@ def picture_of(order: Order, at: datetime) -> Picture:
 
 
 def _due(order: Order, estimate: Estimate | None, promise: Promise | None) -> datetime | None:
-    """The date the customer counts on: the word given, else the latest date that was estimated."""
+    """The date the customer counts on: the word given on paper, else the date first told, else what is estimated now."""
     if promise is not None and promise.state not in {Promise.State.REVOKED, Promise.State.WAIVED}:
         return promise.due
-    if estimate is not None and estimate.due_at is not None:
-        return estimate.due_at
-    return order.promised_at
+    if order.promised_at is not None:
+        return order.promised_at
+    return estimate.due_at if estimate is not None else None
 
 
 def _signs(order: Order, parcels: Sequence[Parcel], due: datetime | None, at: datetime) -> causes.Signs:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from django.db import models
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
@@ -182,10 +182,10 @@ def sentence_of(stage: Stage, carrier: str = "") -> str:
 
 
 def parcels_sentence(n_delivered: int, n_all: int) -> str:
-    """How many of several parcels have arrived; empty for one."""
-    if n_all < 2:
+    """How many of several parcels have arrived; empty for one, and before the first has."""
+    if n_all < 2 or not n_delivered:
         return ""
-    return _t("%(done)s of %(all)s parcels delivered") % {"done": n_delivered, "all": n_all}
+    return gettext("%(done)s of %(all)s parcels delivered") % {"done": n_delivered, "all": n_all}
 
 
 def parcel_words(state: str) -> str:
