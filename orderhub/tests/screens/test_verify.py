@@ -48,14 +48,55 @@ def test_a_stranger_checks_a_paper_by_code_by_number_and_by_its_file(open_page, 
 
     assert is_green == 1
     assert page.locator("#file-verdict.verdict-danger").count() == 1
-    # The browser itself asks for the icon when it likes.
-    assert [body for url, body in sent if body is not None or not url.endswith("favicon.svg")] == []
+    # The proof and the keys are fetched; nothing leaves.
+    assert [(url, body) for url, body in sent if body is not None or "genuine" in url] == []
+    assert any(url.endswith(".tlog-proof") for url, _body in sent)
     found = {}
     for path in ("/v/", address(first), address(second), f"/v/{first.number}"):
         for language, width, dark in LOOKS:
             other = open_page(None, path, language=language, width=width, dark=dark)
             found[path, language, width] = (overflow(other), violations(other), small_targets(other, 44))
     assert found == dict.fromkeys(found, (0, [], []))
+
+
+MUTATIONS = [
+    ("index ", lambda lines: [line.replace("index 1", "index 2") for line in lines], "does not hold"),
+    ("path", lambda lines: [*lines[:3], "A" * 43 + "=", *lines[4:]], "does not hold"),
+    ("size", lambda lines: ["3" if line == "2" else line for line in lines], "does not hold"),
+    (
+        "signature",
+        lambda lines: [line[:-9] + "A" * 7 + "==" if line[:1] == "\u2014" else line for line in lines],
+        "",
+    ),
+    ("nothing", lambda lines: lines, "checked signature and log itself"),
+]
+
+
+def test_the_browser_itself_refuses_a_proof_that_does_not_hold(open_page, tmp_path):
+    promise = make_filed()
+    file = tmp_path / "paper.pdf"
+    file.write_bytes(paper_of(promise))
+    page = open_page(None, address(promise), strict=False)
+    found = {}
+
+    for name, change, _words in MUTATIONS:
+
+        def bent(route, _request, change=change):
+            answer = route.fetch()
+            route.fulfill(response=answer, body="\n".join(change(answer.text().split("\n"))))
+
+        page.route("**/*.tlog-proof", bent)
+        page.get_by_label("Choose or drop the PDF").set_input_files([])
+        page.get_by_label("Choose or drop the PDF").set_input_files(str(file))
+        page.locator(
+            "#file-verdict.verdict-ok, #file-verdict.verdict-danger, #file-verdict.verdict-stale"
+        ).wait_for()
+        found[name] = page.locator("#file-verdict").inner_text()
+        page.unroute("**/*.tlog-proof")
+        page.evaluate("document.getElementById('file-verdict').className = ''")
+
+    for name, _change, words in MUTATIONS:
+        assert (words or "does not hold") in found[name], name
 
 
 def test_without_scripts_the_page_says_the_same_and_offers_no_local_check(open_page):
