@@ -195,7 +195,7 @@ def test_an_entry_altered_behind_our_back_is_never_shown_as_good():
     promise = make_filed()
     leaf = LogLeaf.objects.get(index=promise.pending.index)
     with append_only.lifted():
-        LogLeaf.objects.filter(pk=leaf.pk).update(entry=bytes(leaf.entry).replace(b'"due":1', b'"due":2'))
+        LogLeaf.objects.filter(pk=leaf.pk).update(entry=bytes(leaf.entry).replace(b'"ts":17', b'"ts":16'))
 
     response = ask(f"/v/{text_of(promise)}")
 
