@@ -27,6 +27,7 @@ from orders.stages import Role, StepState
 from orders.transitions import Cause, settle_many
 from orders.worktime import WorkCalendar
 from promises.estimates import demo as estimates
+from promises.tracking import demo as tracking
 
 KIND = matching.KIND
 Progress = Callable[[int, int], None]
@@ -76,6 +77,7 @@ def load(n_orders: int, *, seed: int, at: datetime, progress: Progress = lambda 
             progress(done, sum(len(one) for _until, one in windows))
         _note_heard(told)
         estimates.fill(at)
+        tracking.fill(at)
         _set_history_aside(at)
         return _result()
 
