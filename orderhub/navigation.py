@@ -33,7 +33,7 @@ PLACES: tuple[Place, ...] = (
     Place("admin:connections", _("Connections"), "cable", "integrations.view_connection"),
     Place("admin:insights", _("Insights"), "eye"),
     Place("admin:promise_backtest", _("Back-test"), "history", "promises.view_backtestrun"),
-    Place("admin:promise_calibration", _("Calibration"), "check", "promises.view_backtestrun"),
+    Place("admin:promise_calibration", _("Calibration"), "check", "promises.view_estimate"),
     Place("admin:wizard", _("Set up"), "settings", "orderhub.run_setup"),
     Place("admin:api", _("API"), "key", "integrations.view_apitoken"),
 )
@@ -73,6 +73,12 @@ NAVIGATION: tuple[tuple[Any, tuple[tuple[str, str], ...]], ...] = (
         (
             ("promises.promise", "receipt"),
             ("promises.issuerequest", "clock"),
+            ("promises.estimate", "today"),
+            ("promises.promiserule", "rule"),
+            ("promises.plannedsurge", "calendar"),
+            ("promises.warehousepickup", "truck"),
+            ("promises.estimatemodel", "history"),
+            ("promises.recalibration", "check"),
             ("promises.commitmentrule", "rule"),
             ("promises.sellerprofile", "badge"),
             ("promises.transparencylog", "history"),

@@ -37,11 +37,16 @@ from orders.board.query import BoardQuery
 from orders.models import OrderStep, Todo
 from orders.people import visible
 from orders.stages import STEP_ROWS, Step, StepState
+from promises import calibration_house
+from promises.calibration_rows import MOST as MOST_JUDGED
+from promises.calibration_sources import midnight
+from promises.estimates.models import Estimate
 
 if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
 
 SEES_ORDERS = live.MAY
+SEES_ESTIMATES = "promises.view_estimate"
 SEES_TODOS = "orders.view_todo"
 SEES_MESSAGES = "integrations.view_inboundmessage"
 # A count that reads rows of the past ends here and says so.
@@ -110,6 +115,8 @@ DOINGS: dict[str, StrOrPromise] = {
     "board.exported": gettext_lazy("Exported a list"),
     "bulk.begun": gettext_lazy("Began an action over many orders"),
     "bulk.undone": gettext_lazy("Undid an action over many orders"),
+    "recalibration.begin": gettext_lazy("Put a reading of the odds in force"),
+    "recalibration.end": gettext_lazy("Took a reading of the odds out of force"),
     "import.start": gettext_lazy("Started an import"),
     "import.cancel": gettext_lazy("Cancelled an import"),
     "import.retry": gettext_lazy("Tried an import again"),
@@ -289,6 +296,8 @@ def _count_orders(found: Today, tallies: Tallies) -> None:
     found.funnel = [_load(step, numbers.steps[step.value]) for step in Step]
     doubts = [source.label for source in found.sources if source.is_doubtful]
     found.shares = [steps_on_time(tallies, doubts), freshness(numbers, doubts)]
+    if person.may(SEES_ESTIMATES):
+        found.shares.append(promises_kept(tallies, doubts))
 
 
 Tallies = dict[tuple[str, str], int]
@@ -306,6 +315,8 @@ def _tallied(person: Person, kinds: list[last_day.Kind]) -> Tallies:
     if person.may(SEES_ORDERS):
         steps = finished_steps(person)
         wanted += [_tally("steps", steps), _tally("steps kept", steps.filter(done_at__lte=F("due_at")))]
+    if person.may(SEES_ESTIMATES):
+        wanted += promises_judged(person)
     if not wanted:
         return {}
     return {(what, which): n for what, which, n in wanted[0].union(*wanted[1:], all=True)}
@@ -408,6 +419,47 @@ def finished_steps(person: Person) -> QuerySet[Any]:
         .values("pk")[:MOST_COUNTED]
     )
     return visible(OrderStep.objects.filter(pk__in=newest), person.user)
+
+
+def promises_judged(person: Person) -> list[QuerySet[Any, Any]]:
+    """Orders whose first latest date fell in the window, as the calibration counts them: (whose, outcome) -> number."""
+    since = midnight(person.at) - WINDOW
+    found = []
+    for is_demo, whose in ((False, "promises"), (True, "demo promises")):
+        rows = visible(calibration_house.judged(since, person.at, is_demo=is_demo), person.user)
+        newest = rows.order_by("-outcome_at", "-pk").values("pk")[:MOST_JUDGED]
+        counted = Estimate.objects.filter(pk__in=newest).order_by()
+        found.append(counted.values_list(Value(whose), "outcome").annotate(n=Count("pk")))
+    return found
+
+
+def promises_kept(tallies: Tallies, doubts: Sequence[str]) -> Share:
+    """Of the first dates that have passed: how many were kept. The demo's only as long as there are no real ones."""
+    counts = {whose: _outcomes(tallies, whose) for whose in ("promises", "demo promises")}
+    is_demo = not sum(counts["promises"]) and sum(counts["demo promises"]) > 0
+    kept, missed = counts["demo promises" if is_demo else "promises"]
+    query = urlencode({"of": "demo" if is_demo else "house", "days": WINDOW.days, "came": "missed"})
+    return Share(
+        key="promises",
+        label=gettext_lazy("Promises kept"),
+        means=gettext_lazy(
+            "Orders delivered by the first latest date they were given, of all whose date fell in the last 30 days. The raw "
+            "rate; the calibration has the adjusted one beside it."
+        ),
+        n_kept=kept,
+        n=kept + missed,
+        window=_("last %(n)s days") % {"n": WINDOW.days},
+        url=f"{reverse('admin:promise_calibration_rows')}?{query}",
+        unmeasured=gettext_lazy(
+            "Not measurable yet: no date that the hub gave has passed in the last 30 days."
+        ),
+        doubts=doubts,
+    )
+
+
+def _outcomes(tallies: Tallies, whose: str) -> tuple[int, int]:
+    kept, missed = Estimate.Outcome.KEPT.value, Estimate.Outcome.MISSED.value
+    return tallies.get((whose, kept), 0), tallies.get((whose, missed), 0)
 
 
 def freshness(numbers: counting.Numbers, doubts: Sequence[str]) -> Share:

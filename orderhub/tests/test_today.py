@@ -15,7 +15,9 @@ from django.utils.translation import override
 
 from integrations.models import InboundMessage
 from integrations.tests.factories import arrive, fact_item, make_connection
+from orderhub import health_of_sources
 from orderhub.health_of_sources import SILENT_AFTER
+from orders.masters import SourceHeard
 from orders.models import Order, OrderStep, Todo
 from orders.tests.factories import MONDAY, after, make_order, make_shop, told
 from orders.tests.staff import log_in, make_staff, staff_client
@@ -166,6 +168,19 @@ def test_a_warehouse_sees_no_messages_and_only_when_sources_were_heard():
     assert "connection/" not in page
 
 
+def test_a_source_of_a_place_out_of_scope_is_not_listed():
+    house = busy_house()
+    make_connection("south-api", shop=house["south"])
+    for source in ("north-api", "south-api", "house-wide"):
+        SourceHeard.objects.update_or_create(source=source, defaults={"role": "shop", "heard_at": after(23)})
+    user = make_staff("warehouse", shops=(house["north"],))
+
+    listed = {one.label for one in health_of_sources.read(user, after(24), {})}
+
+    assert {"north-api", "house-wide"} <= listed
+    assert "south-api" not in listed
+
+
 def done_step(order: Order, *, due: float, done: float) -> None:
     OrderStep.objects.update_or_create(
         order=order,
@@ -203,7 +218,7 @@ def test_nothing_measurable_has_no_percentage():
     page = staff_client("ops_manager").get(TODAY, headers={"Accept-Language": "en"}).content.decode()
 
     assert "%</p>" not in page
-    assert page.count("Not measurable yet") == 2
+    assert page.count("Not measurable yet") == 3
 
 
 def test_almost_all_is_not_a_hundred_per_cent():
@@ -234,7 +249,7 @@ def test_a_silent_source_is_never_green(values, meaning):
     today = staff_client("ops_manager").get(TODAY).context["today"]
 
     assert [source.meaning for source in today.sources] == [meaning]
-    assert [bool(share.doubts) for share in today.shares] == [meaning in {"stale", "danger"}] * 2
+    assert {bool(share.doubts) for share in today.shares} == {meaning in {"stale", "danger"}}
 
 
 def test_the_day_counts_hours_in_order():

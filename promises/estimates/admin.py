@@ -20,6 +20,7 @@ from promises.estimates.models import Estimate, EstimateModel, PlannedSurge, Pro
 from promises.estimates.panel import per_cent
 from promises.estimates.words import REASONS, place
 from promises.eta import surge
+from promises.recalibration import Recalibration
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -214,3 +215,27 @@ class EstimateModelAdmin(ScopedAdmin):
     @admin.display(description=gettext_lazy("size"))
     def size(self, row: EstimateModel) -> str:
         return _("%(n)s kB") % {"n": number_format(len(row.state) / 1000, 1)}
+
+
+@admin.register(Recalibration)
+class RecalibrationAdmin(ScopedAdmin):
+    """Readings of the odds that were in force, and who put them there. The calibration page is where that is done."""
+
+    list_display = (
+        "made_at",
+        "made_by",
+        "n",
+        "brier_before",
+        "brier_after",
+        "ended_at",
+        "ended_by",
+        "is_demo",
+    )
+    list_select_related = ("made_by", "ended_by")
+    ordering = ("-id",)
+    fields = (*list_display, "steps")
+    readonly_fields = fields
+
+    @admin.display(description=gettext_lazy("reading"))
+    def steps(self, row: Recalibration) -> str:
+        return ", ".join(f"{100 * stated:.1f} % → {100 * came:.1f} %" for stated, came in row.points)
