@@ -319,6 +319,7 @@ STEWARD_SWEEPS = [
     "orders.tasks.sweep",
     "orders.board.bulk_runs.sweep",
     "promises.backtest_runs.sweep",
+    "promises.ledger.audit_trail.sweep",
     "promises.ledger.sequencer.sweep",
     "promises.commitments.asking.sweep",
     "promises.estimates.watching.sweep",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from promises import notes, token
-from promises.ledger.models import LogKey, TransparencyLog
+from promises.ledger.models import LogKey, LogPending, TransparencyLog
 
 # So long after a change the old key signs too, for those who have not heard of the new one.
 OVERLAP = timedelta(days=30)
@@ -34,7 +36,7 @@ def make(log: TransparencyLog, use: LogKey.Purpose, at: datetime) -> LogKey:
     public = secret.public_key().public_bytes_raw()
     key_id, vkey = _names(log.origin, use, public)
     name = f"ledger-{log.purpose}-{use}-{public.hex()[:16]}.key"
-    _write(Path(settings.LEDGER_KEY_DIR) / name, secret)
+    _write(Path(settings.LEDGER_KEY_DIR) / name, secret.private_bytes_raw())
     return LogKey.objects.create(
         log=log, purpose=use, vkey=vkey, key_id=key_id, public=public, not_before=at, secret_file=name
     )
@@ -55,11 +57,11 @@ def name_of(origin: str, use: LogKey.Purpose) -> str:
     return f"{origin}/monitor" if use == Use.MONITOR else origin
 
 
-def _write(file: Path, secret: Ed25519PrivateKey) -> None:
+def _write(file: Path, secret: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as opened:
-        opened.write(base64.b64encode(secret.private_bytes_raw()) + b"\n")
+        opened.write(base64.b64encode(secret) + b"\n")
         opened.flush()
         os.fsync(opened.fileno())
     folder = os.open(file.parent, os.O_RDONLY)
@@ -89,6 +91,22 @@ def secret_of(key: LogKey) -> Ed25519PrivateKey:
             % {"file": file.name}
         )
     return found
+
+
+def salt_key(log: TransparencyLog) -> bytes:
+    """What hides that which this log holds hashes of; made on first use. Raises KeyMissing once entries depend on it."""
+    file = Path(settings.LEDGER_KEY_DIR) / f"ledger-{log.purpose}-{log.shard}-salt.key"
+    if not file.exists():
+        if LogPending.objects.filter(log=log).exclude(kind="genesis").exists():
+            raise KeyMissing(
+                gettext(
+                    "The key file %(file)s is missing or cannot be read. Put it back from the backup of the keys."
+                )
+                % {"file": file.name}
+            )
+        with suppress(FileExistsError):
+            _write(file, secrets.token_bytes(32))
+    return base64.b64decode(file.read_bytes().strip())
 
 
 # Who signs, and who has signed.

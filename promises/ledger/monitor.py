@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Max
 
 from promises import merkle, notes
-from promises.ledger import fence, keys, reading, replaying, rotation
+from promises.ledger import audit_trail, fence, keys, reading, replaying, rotation
 from promises.ledger.models import Checkpoint, LogKey, LogLeaf, LogNode, LogPending, TransparencyLog
 from promises.statistics import Replay
 
@@ -188,6 +188,7 @@ class _Reading:
         self._compare_fence()
         self._compare_queue()
         self._compare_published()
+        self._compare_audit()
         self.said.end()
         report.findings = list(_shortened(report.findings))
         report.statistics = self.said.promises.statistics(as_of=report.at).as_dict()
@@ -224,6 +225,11 @@ class _Reading:
                     f"{self.said.kinds[kind]} entries of the kind {kind}, {asked.get(kind, 0)} were asked for"
                 )
                 self.find("count", None, what)
+
+    def _compare_audit(self) -> None:
+        if self.log.purpose == TransparencyLog.Purpose.AUDIT:
+            for wrong in audit_trail.compare(self.log):
+                self.find("audit", wrong.index, wrong.what)
 
     def _compare_published(self) -> None:
         if self.published is None:

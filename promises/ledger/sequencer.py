@@ -51,6 +51,7 @@ def sweep(at: datetime | None = None) -> int:
 
 def _swept(log: TransparencyLog, at: datetime) -> int:
     try:
+        _check_salt(log)
         patrol(log)
         n_written = write(log, at)
     except Stopped as stop:
@@ -277,6 +278,15 @@ def _check_fence(log: TransparencyLog, before: Checkpoint | None) -> None:
         found = bytes(row.root) if row else b""
     if found.hex() != known.root:
         raise Stopped(Alarm.ROLLED_BACK, f"the first {known.size} entries are not those that were signed")
+
+
+def _check_salt(log: TransparencyLog) -> None:
+    """A log of hashes that nobody can check any more is not continued. Raises Stopped."""
+    if log.purpose == TransparencyLog.Purpose.AUDIT:
+        try:
+            keys.salt_key(log)
+        except keys.KeyMissing as missing:
+            raise Stopped(Alarm.KEY, str(missing)) from None
 
 
 def _signed(log: TransparencyLog, head: notes.Checkpoint, at: datetime) -> str:

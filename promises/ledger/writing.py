@@ -62,8 +62,12 @@ def log_of(*, is_demo: bool, at: datetime | None = None) -> TransparencyLog:
 
     at: when it begins, for a demo that plays in the past.
     """
-    purpose = Purpose.DEMO if is_demo else Purpose.SELLER
-    return _found(purpose) or _begin(purpose, at or now())
+    return log_for(Purpose.DEMO if is_demo else Purpose.SELLER, at or now())
+
+
+def log_for(purpose: TransparencyLog.Purpose, at: datetime) -> TransparencyLog:
+    """The log of this purpose; the first call begins it. Raises NotSetUp."""
+    return _found(purpose) or _begin(purpose, at)
 
 
 def _found(purpose: TransparencyLog.Purpose) -> TransparencyLog | None:

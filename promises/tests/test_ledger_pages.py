@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
 from orders.tests.staff import staff_client
-from promises import merkle, notes
+from promises import merkle, notes, numbers, proofs
 from promises.ledger import keys, reading, sequencer, tiles, writing
+from promises.tests.factories_commitments import make_promise
 from promises.tests.factories_ledger import make_entries, make_log, make_seller, queue_issue
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +131,51 @@ def test_reading_the_log_writes_nothing(log, client):
         client.get(f"/log/{path}")
 
     assert reading.newest(log).size == 261
+
+
+# Proofs by number.
+
+
+def test_the_proof_of_a_number_convinces_and_tells_nothing_that_is_not_public(client):
+    promise = make_promise()
+    sequencer.sweep()
+    log = promise.pending.log
+
+    answers = [
+        client.get(f"/log/{number}.tlog-proof")
+        for number in (promise.number, numbers.shown(promise.number).lower())
+    ]
+
+    file = proofs.parse(answers[0].content.decode())
+    said = json.loads(file.extra)
+    assert answers[0].content == answers[1].content
+    assert set(said) == {"entry"}
+    proofs.check(file, said["entry"].encode(), keys.log_verifier(log))
+    assert json.loads(said["entry"])["nh"] == hashlib.sha256(b"no\n" + promise.number.encode()).hexdigest()
+
+
+def test_of_several_versions_the_newest_is_proved_unless_another_is_asked_for(client):
+    first = make_promise()
+    second = make_promise(first.order, replaces=first)
+    sequencer.sweep()
+
+    places = [
+        proofs.parse(client.get(f"/log/{first.number}.tlog-proof{query}").content.decode()).index
+        for query in ("", "?version=1", "?version=2")
+    ]
+
+    assert places == [reading.place_of(one.pending) for one in (second, first, second)]
+
+
+def test_a_number_unknown_malformed_or_not_logged_yet_has_no_proof(client):
+    promise = make_promise()
+
+    answers = {
+        client.get(f"/log/{number}.tlog-proof").status_code
+        for number in (promise.number, "ZRFJQ39TBHZ90492", "short", "!", f"{promise.number}X")
+    }
+    sequencer.sweep()
+
+    assert answers == {404}
+    for query in ("?version=9", "?version=x", "?version=-1"):
+        assert client.get(f"/log/{promise.number}.tlog-proof{query}").status_code == 404
