@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -159,7 +160,8 @@ class PromiseAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("what it says"))
     def said(self, promise: Promise) -> str:
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', bytes(promise.payload).decode())
+        laid_out = json.dumps(json.loads(bytes(promise.payload)), ensure_ascii=False, indent=2)
+        return format_html("<pre>{}</pre>", laid_out)
 
 
 @admin.register(IssueRequest)

@@ -211,15 +211,19 @@ def terms_of(seller: SellerProfile) -> str:
 
 def rendered(draft: Draft) -> bytes:
     """The paper's bytes. Raises NotIssued where it cannot be made."""
-    from promises.document import Letterhead, render
+    # Here, because only the worker makes papers: what it takes to make them fills a process.
+    from promises.document import Letterhead, Unprintable, render
 
-    return render(
-        draft.payload,
-        token_text=token.to_text(draft.token),
-        verify_url=f"{settings.PUBLIC_URL.rstrip('/')}/v/",
-        terms=terms_of(draft.seller),
-        letterhead=Letterhead(hotline=draft.seller.hotline),
-    )
+    try:
+        return render(
+            draft.payload,
+            token_text=token.to_text(draft.token),
+            verify_url=f"{settings.PUBLIC_URL.rstrip('/')}/v/",
+            terms=terms_of(draft.seller),
+            letterhead=Letterhead(hotline=draft.seller.hotline),
+        )
+    except Unprintable as refused:
+        raise NotIssued("paper", what=refused) from refused
 
 
 # Storing it.

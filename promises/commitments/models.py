@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
@@ -129,6 +131,27 @@ class Promise(models.Model):
     @property
     def is_live(self) -> bool:
         return self.state == self.State.ACTIVE
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clock of the destination, by which it is kept."""
+        return ZoneInfo(json.loads(bytes(self.payload))["tz"])
+
+    @property
+    def due_on(self) -> date:
+        """The last day, at the destination."""
+        return self.due.astimezone(self.zone).date()
+
+    @property
+    def first_due_on(self) -> date:
+        return self.first_due.astimezone(self.zone).date()
+
+    @property
+    def window_on(self) -> tuple[date, date] | None:
+        """The first and the last day of the window, at the destination."""
+        if self.window_from is None or self.window_to is None:
+            return None
+        return self.window_from.astimezone(self.zone).date(), self.window_to.astimezone(self.zone).date()
 
 
 # A promise says for ever what it said; only what became of it is written later.

@@ -48,8 +48,9 @@ class MoveForm(forms.Form):
         label=gettext_lazy("Delivered at the latest on"),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
-    rc = forms.ChoiceField(label=gettext_lazy("Why the date moves"), choices=Reason.choices)
-    asked_by = forms.ChoiceField(label=gettext_lazy("Who asked for it"), choices=Asker.choices)
+    # Nothing is chosen beforehand: a reason that nobody chose would stand in the log for ever.
+    rc = forms.ChoiceField(label=gettext_lazy("Why the date moves"), choices=[("", "–"), *Reason.choices])
+    asked_by = forms.ChoiceField(label=gettext_lazy("Who asked for it"), choices=[("", "–"), *Asker.choices])
     of_version = forms.IntegerField(widget=forms.HiddenInput)
 
 
@@ -80,11 +81,12 @@ class _Page:
     def issue(self, request: HttpRequest, order_id: int) -> HttpResponse:
         """Look at what would be promised; by POST ask for it."""
         order = _order(request, order_id, ISSUE)
+        newest = commitments.current(order)
+        if newest is not None and newest.state != Promise.State.REVOKED:
+            messages.error(request, str(NotIssued("has_one", number=newest.shown_number)))
+            return HttpResponseRedirect(here(order, request), status=303)
 
         def act(given: dict[str, Any], user: User, at: datetime) -> str:
-            newest = commitments.current(order)
-            if newest is not None and newest.state != Promise.State.REVOKED:
-                raise NotIssued("has_one", number=newest.shown_number)
             asking.ask(order, by=user, at=at, day=given["day"])
             return _("The commitment is asked for. Its paper is being made; it appears here in some seconds.")
 
@@ -104,8 +106,8 @@ class _Page:
                 "Version %(version)s is asked for. Its paper is being made; it appears here in some seconds."
             ) % {"version": newest.version + 1}
 
-        initial = {"of_version": newest.version, "asked_by": Asker.SELLER.value}
-        return self._act(request, order, "move", _("Move the promised date"), MoveForm, act, initial)
+        title, initial = _("Move the promised date"), {"of_version": newest.version}
+        return self._act(request, order, "move", title, MoveForm, act, initial)
 
     @_acts
     def revoke(self, request: HttpRequest, order_id: int) -> HttpResponse:
@@ -159,7 +161,7 @@ class _Page:
         initial: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """The page that asks, and what comes of it. A refusal shows the page again, with the reason."""
-        form = form_class(request.POST or None, initial=initial)
+        form = form_class(request.POST or None, initial=initial, label_suffix="")
         error, status = "", 200
         if request.method == "POST":
             status = 422

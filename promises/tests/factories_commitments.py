@@ -66,6 +66,7 @@ def make_promise(
     number = what_matters.pop("number", "") or (replaces.number if replaces else numbers.draw())
     log = writing.log_of(is_demo=order.is_demo, at=at)
     said = payload(no=number, log=log.origin, issued_at=int(at.timestamp()), due=int(due.timestamp()))
+    said["tz"] = what_matters.pop("tz", said["tz"])
     said["salt"] = secrets.token_hex(16)
     data = canonical.encode(said)
     pdf = secrets.token_hex(32)

@@ -13,6 +13,7 @@ from orders.tests.factories import after, make_shop, told
 from orders.tests.staff import make_staff, staff_client
 from promises.commitments import papers
 from promises.commitments.models import IssueRequest, Promise, PromiseFile
+from promises.commitments.payload import end_of
 from promises.ledger.models import LogPending, SellerProfile
 from promises.tests.factories_commitments import make_promise, make_promised_order
 
@@ -98,6 +99,25 @@ def test_a_form_that_speaks_of_another_version_is_refused():
 
     assert client.post(address(promise.order, "move"), wish).status_code == 422
     assert not IssueRequest.objects.exists()
+
+
+def test_a_form_without_a_reason_asks_for_one_and_a_promise_in_force_is_not_issued_again():
+    promise, client = make_promise(), staff_client("sales", everything=True)
+    wish = {"day": "2026-06-08", "rc": "", "asked_by": "", "of_version": "1"}
+
+    assert client.post(address(promise.order, "move"), wish).status_code == 422
+    assert client.post(address(promise.order, "issue"), {"day": ""}).status_code == 303
+    assert not IssueRequest.objects.exists()
+
+
+def test_dates_are_those_of_the_destination():
+    order = make_promised_order(person={"name": "Ana", "country": "ES", "city": "Madrid"})
+    due = end_of(date(2026, 6, 5), "Europe/Madrid")
+
+    promise = make_promise(order, due=due, tz="Europe/Madrid")
+
+    assert (promise.due_on, promise.first_due_on) == (date(2026, 6, 5), date(2026, 6, 5))
+    assert "Europe/Madrid" in page(staff_client("ops_manager"), order)
 
 
 def test_revoking_is_shown_with_what_it_needs_and_refused_without_a_gate():
