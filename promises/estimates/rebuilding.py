@@ -21,12 +21,12 @@ from promises.eta.forecast import Forecast, NoDate
 from promises.eta.learner import ENOUGH, MEMORY_DAYS, Learner
 from promises.eta.orders import Placed, moment
 
-# The newest so many orders teach; more would not change an estimate by a minute, only the memory.
-MOST = 400_000
+# The newest so many orders teach; more would not change an estimate by a minute, only the time and memory of the night.
+MOST = 150_000
 # Nights that are lived through again; what is older is learned from in one go.
 RELIVED_DAYS = 240
-# Orders times nights that one rebuild may look at: what keeps it within a minute.
-BUDGET = 6_000_000
+# Orders times nights that one rebuild may look at: what keeps it within minutes.
+BUDGET = 1_000_000
 _CHUNK = 2_000
 _SURELY_IN_WINDOW = timedelta(days=processing.LONGEST_CLOSURE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,4 +106,6 @@ def _start_process() -> None:
     """In the worker's process group: whoever ends the house ends it too."""
     _processes[:] = [one for one in _processes if one.poll() is None]
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), NIGHTLY]
-    _processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))  # noqa: S603 - our own command
+    # One thread: on small matrices the others only wait for each other, and take the processor from everybody.
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    _processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, env=alone))  # noqa: S603 - our own command
