@@ -46,14 +46,15 @@ def manager():
     return client
 
 
-def make_judged(order=None, *, kept=True, **given):
-    """An order promised for Friday that came on Thursday, or on the Monday after."""
-    came = MONDAY + (3 if kept else 7) * DAY
+def make_judged(order=None, *, kept=True, since=MONDAY, **given):
+    """An order promised within four days that came on the third, or on the seventh."""
+    came = since + (3 if kept else 7) * DAY
+    given = {"due_on": (since + 4 * DAY).date(), "made_at": since, **given}
     values = {"outcome": "kept" if kept else "missed", "outcome_at": came, "delivered_at": came, "inputs": TO}
     return make_estimate(order or make_order(), **{**values, **given})
 
 
-def make_many(n, *stated):
+def make_many(n, *stated, since=MONDAY):
     """n judged orders, their probes stated at these odds per mille in turn; of every ten, so many came by its day."""
     shop = make_shop()
     orders = Order.objects.bulk_create(
@@ -61,9 +62,9 @@ def make_many(n, *stated):
             number=f"OHC-{number}",
             shop=shop,
             external_id=f"C{number}",
-            created_at=MONDAY,
-            placed_at=MONDAY,
-            stage_since=MONDAY,
+            created_at=since,
+            placed_at=since,
+            stage_since=since,
             stage="completed",
             is_open=False,
         )
@@ -71,8 +72,9 @@ def make_many(n, *stated):
     )
     for number, order in enumerate(orders):
         odds, came = stated[number % len(stated)]
-        by = FRIDAY if number // len(stated) % 10 < came else date(2026, 6, 2)
-        make_judged(order, inputs={**TO, "probe": {"by": by.isoformat(), "odds": odds}})
+        by = since + (4 if number // len(stated) % 10 < came else 1) * DAY
+        probe = {"by": by.date().isoformat(), "odds": odds}
+        make_judged(order, since=since, inputs={**TO, "probe": probe})
 
 
 def test_an_order_counts_once_its_latest_date_has_passed_and_not_before():
