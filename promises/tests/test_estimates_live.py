@@ -7,6 +7,7 @@ from datetime import date, time, timedelta
 import pytest
 
 from orders.contacts import Contact
+from orders.dispatch import dispatch_waiting
 from orders.models import Order, OrderEvent
 from orders.tests.factories import MONDAY, after, make_order, make_shop, make_warehouse, settled, told
 from promises.estimates import current, journeys, learned, making, reaction, scoring
@@ -414,3 +415,19 @@ def test_settling_again_does_not_touch_what_was_promised():
     settled(order, at=after(3))
 
     assert Order.objects.get(pk=order.pk).promised_at == promised
+
+
+def test_the_worker_says_it_while_it_dispatches_and_the_board_shows_it(django_capture_on_commit_callbacks):
+    make_history(400, warehouse=None)
+    rebuild(MONDAY)
+    order = make_open_order()
+
+    with django_capture_on_commit_callbacks():
+        while dispatch_waiting():
+            continue
+
+    said = current(order)
+    order.refresh_from_db()
+    assert (order.promised_at, order.promise_risk) == (said.promised_at, "on_track")
+    assert order.estimates.count() == 1
+    assert not OrderEvent.objects.filter(order=order, dispatched_at=None).exists()
