@@ -245,24 +245,26 @@ class _Pages:
 
     def _step_act(self, request: HttpRequest, mine: Standing, standings: list[Standing]) -> HttpResponse:
         action, at = request.POST.get("action"), now()
-        if action == "skip":
-            note(mine.step.key, SetupStep.State.SKIPPED, {}, by=request.user, at=at)
-        elif action == "undo":
-            return _undo(request, mine, at)
-        elif action == "do":
-            return self._do(request, mine, standings, at)
-        else:
+        if action not in {"do", "skip", "undo"}:
             messages.error(
                 request, _("Nothing was done: the form named no action. Use the buttons on this page.")
             )
             return see_other(mine.url)
+        if not mine.may:
+            raise PermissionDenied(mine.step.permission)
+        if action == "undo":
+            return _undo(request, mine, at)
+        # What a finished step has made is what its undo needs: a page left open does not write over it.
+        if mine.state == SetupStep.State.DONE:
+            return _is_done_already(request, mine)
+        if action == "do":
+            return self._do(request, mine, standings, at)
+        note(mine.step.key, SetupStep.State.SKIPPED, {}, by=request.user, at=at)
         return _onward(request)
 
     def _do(
         self, request: HttpRequest, mine: Standing, standings: list[Standing], at: datetime
     ) -> HttpResponse:
-        if not mine.may:
-            raise PermissionDenied(mine.step.permission)
         form = mine.step.form(request)
         if form is not None and not form.is_valid():
             return self._step_page(request, mine, standings, form)
@@ -298,6 +300,15 @@ def _onward(request: HttpRequest) -> HttpResponse:
     return see_other(coming.url if coming else reverse("admin:wizard"))
 
 
+def _is_done_already(request: HttpRequest, mine: Standing) -> HttpResponse:
+    messages.error(
+        request,
+        _("“%(step)s” is done already, so nothing was changed. To take it again, undo it first.")
+        % {"step": mine.step.title},
+    )
+    return see_other(mine.url)
+
+
 def _undo(request: HttpRequest, mine: Standing, at: datetime) -> HttpResponse:
     row = SetupStep.objects.filter(key=mine.step.key).first()
     if row is None:
@@ -306,8 +317,6 @@ def _undo(request: HttpRequest, mine: Standing, at: datetime) -> HttpResponse:
     text = ""
     with transaction.atomic():
         if row.state == SetupStep.State.DONE:
-            if not mine.may:
-                raise PermissionDenied(mine.step.permission)
             text = mine.step.undo(request, row.made, at)
         forget(mine.step.key)
     messages.success(request, text or _("The step is to come again."))

@@ -36,6 +36,8 @@ ZONES = (
 )  # fmt: skip
 FILE, PUSH, DEMO = "file", "push", "demo"
 N_SHOWN = 3
+# What connecting changes of the template's sample shop.
+SAMPLE_FIELDS = ("name", "timezone", "is_demo")
 
 
 class PlaceForm(forms.Form):
@@ -182,20 +184,25 @@ class Source:
         return _("The connection is taken out again.")
 
 
-def _shop(name: str, zone: str) -> tuple[Shop, str | None]:
-    """A shop of this name, and what it was called before: the template's unused sample is renamed, else one is made."""
+def _shop(name: str, zone: str) -> tuple[Shop, dict[str, Any] | None]:
+    """A shop of this name, and what it was before: the template's unused sample is renamed, else one is made."""
     sample = Shop.objects.filter(code=SHOPS[0]).first()
     if sample is not None and not uses_of(sample, {}):
-        before = sample.name
-        sample.name = name
-        sample.timezone = zone or sample.timezone
-        sample.is_demo = settings.DEMO
-        sample.save()
-        return sample, before
+        before = {field: getattr(sample, field) for field in SAMPLE_FIELDS}
+        return _put(
+            sample, {"name": name, "timezone": zone or sample.timezone, "is_demo": settings.DEMO}
+        ), before
     taken = set(Shop.objects.filter(code__startswith="shop-").values_list("code", flat=True))
     code = next(code for number in range(1, 10_000) if (code := f"shop-{number}") not in taken)
     zone = zone or settings.TIME_ZONE
     return Shop.objects.create(code=code, name=name, timezone=zone, is_demo=settings.DEMO), None
+
+
+def _put(shop: Shop, values: Mapping[str, Any]) -> Shop:
+    for field in SAMPLE_FIELDS:
+        setattr(shop, field, values[field])
+    shop.save(update_fields=SAMPLE_FIELDS)
+    return shop
 
 
 def _connect(shop: Shop, kind: str) -> Connection:
@@ -234,8 +241,7 @@ def _give_back(made: Mapping[str, Any]) -> None:
     if made.get("shop_before") is None:
         shop.delete()
     else:
-        shop.name = made["shop_before"]
-        shop.save(update_fields=["name"])
+        _put(shop, made["shop_before"])
 
 
 class Confirmation:

@@ -10,7 +10,7 @@ import time_machine
 from integrations.models import Connection, FieldMapping, InboundMessage
 from orderhub import demo, wizard
 from orderhub.models import SetupStep, the_house
-from orders.desk import preference_of
+from orders.desk import StaffPreference, preference_of
 from orders.models import AuditEntry, Customer, Order, PrecedenceVersion, ReasonCode, Shop
 from orders.precedence import forget_versions
 from orders.tests.factories import make_order
@@ -89,14 +89,33 @@ def test_the_first_step_keeps_company_language_and_clock(browser, founder):
 
 
 def test_undoing_the_first_step_brings_back_what_was_there(browser, founder):
-    do(browser, "place", company="Nanshan Parts", language="en", zone="Europe/Berlin")
+    house = the_house()
+    house.company = "Nanshan Parts"
+    house.save()
     do(browser, "place", company="Beishan Parts", language="en", zone="Asia/Tokyo")
 
     browser.post(f"{START}place/", {"action": "undo"})
 
     assert the_house().company == "Nanshan Parts"
-    assert preference_of(founder).timezone == "Europe/Berlin"
+    assert preference_of(founder).timezone == ""
     assert states() == {}
+
+
+@pytest.mark.parametrize("action", ["do", "skip"])
+def test_a_page_left_open_does_not_write_over_what_undo_needs(browser, action):
+    do(browser, "source", kind="file", shop="Nanshan online")
+    made = SetupStep.objects.get(key="source").made
+
+    stale = browser.post(
+        f"{START}source/", {"action": action, "kind": "file", "shop": "Beishan online"}, follow=True
+    )
+    page = browser.get(f"{START}source/").content.decode()
+
+    assert "is done already, so nothing was changed" in stale.content.decode()
+    assert 'value="do"' not in page
+    assert SetupStep.objects.get(key="source").made == made
+    assert [shop.name for shop in Shop.objects.all()] == ["Nanshan online"]
+    assert states() == {"source": "done"}
 
 
 def test_the_template_is_installed_and_undone_from_its_step(browser):
@@ -124,6 +143,7 @@ def test_the_sample_shop_of_the_template_becomes_the_first_shop(browser):
     do(browser, "template")
 
     do(browser, "source", kind="push", shop="Nanshan online")
+    wizard.forget("source")
     do(browser, "source", kind="file", shop="Beishan online")
 
     assert dict(Shop.objects.values_list("code", "name")) == {
@@ -137,14 +157,19 @@ def test_the_sample_shop_of_the_template_becomes_the_first_shop(browser):
     }
 
 
-def test_undoing_a_connection_takes_it_out_and_gives_the_sample_its_name_back(browser):
+def test_undoing_a_connection_takes_it_out_and_gives_the_sample_back_as_it_was(browser, founder, settings):
     do(browser, "template")
+    StaffPreference.objects.update_or_create(user=founder, defaults={"timezone": "Europe/Berlin"})
+    settings.DEMO = True
+    sample = Shop.objects.get(code="shop-1")
     do(browser, "source", kind="file", shop="Nanshan online")
 
     browser.post(f"{START}source/", {"action": "undo"})
 
     assert not Connection.objects.exists()
-    assert Shop.objects.get(code="shop-1").name == "My first shop"
+    again = Shop.objects.get(code="shop-1")
+    assert (again.name, again.timezone, again.is_demo) == ("My first shop", sample.timezone, sample.is_demo)
+    assert (sample.timezone, sample.is_demo) == ("Asia/Shanghai", False)
 
 
 def test_a_connection_that_something_came_over_is_switched_off_not_deleted(browser):
@@ -301,18 +326,19 @@ def test_whoever_may_not_set_up_the_house_is_refused(address):
     assert states() == {}
 
 
-def test_a_step_of_another_role_is_shown_with_who_can_do_it_and_can_be_passed_over():
+def test_a_step_of_another_role_is_shown_with_who_can_do_it_and_is_neither_taken_nor_passed_over():
     client = staff_client("integrator")
 
     page = client.get(f"{START}template/").content.decode()
     refused = do(client, "template")
-    client.post(f"{START}template/", {"action": "skip"})
+    skipped = client.post(f"{START}template/", {"action": "skip"})
 
     assert "Can install and undo the template" in page
     assert "Operations manager" in page
-    assert refused.status_code == 403
+    assert (refused.status_code, skipped.status_code) == (403, 403)
+    assert 'value="skip"' not in page
     assert not ReasonCode.objects.exists()
-    assert states() == {"template": "skipped"}
+    assert states() == {}
 
 
 def test_a_form_without_an_action_does_nothing_and_says_so(browser):
