@@ -38,6 +38,9 @@ LEDGER_DIR = VAR_DIR / "ledger"
 # Papers of commitments: stored bytes, never made again. To be kept with the database.
 DOCUMENT_DIR = VAR_DIR / "documents"
 LEDGER_KEY_DIR = KEY_DIR
+# Keys of other sellers' logs that this house signs as a witness; and who signs ours: "KEY ADDRESS" each.
+WITNESSED_LOGS = env.words("ORDERHUB_WITNESSED_LOGS")
+WITNESSES = env.words("ORDERHUB_WITNESSES")
 # What a Prometheus server sends to read /metrics. Empty: staff only.
 METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")
 
@@ -321,6 +324,7 @@ STEWARD_SWEEPS = [
     "promises.backtest_runs.sweep",
     "promises.ledger.audit_trail.sweep",
     "promises.ledger.sequencer.sweep",
+    "promises.ledger.witnesses.sweep",
     "promises.commitments.asking.sweep",
     "promises.estimates.watching.sweep",
     "promises.tracking.updates.sweep",

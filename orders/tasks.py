@@ -28,6 +28,7 @@ TASKS = {
     "estimates": "promises.estimates.watching.work",
     "commitments": "promises.commitments.asking.work",
     "rates": "promises.verification.rate.work",
+    "witnesses": "promises.ledger.witnesses.work",
     "beat": "orders.tasks.beat",
 }
 

@@ -74,15 +74,21 @@ def _key(log: TransparencyLog) -> str:
 
 def raise_to(key: str, head: Head) -> None:
     """Record the head unless a larger one is recorded; it is on the disk when this returns. Raises Unreadable."""
-    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(key):
+    with alone(key):
         known = read(key)
         if known is None or known.size < head.size:
-            replace(_file(key), json.dumps(asdict(head)) + "\n")
+            write(key, head)
+
+
+def write(key: str, head: Head) -> None:
+    """Record the head, whatever was recorded before; call it alone."""
+    replace(_file(key), json.dumps(asdict(head)) + "\n")
 
 
 @contextmanager
-def _alone(key: str) -> Iterator[None]:
+def alone(key: str) -> Iterator[None]:
+    """Nobody else on this machine inside at the same time."""
+    _folder().mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(_file(key).with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

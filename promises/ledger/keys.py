@@ -109,6 +109,15 @@ def salt_key(log: TransparencyLog) -> bytes:
     return base64.b64decode(file.read_bytes().strip())
 
 
+def witness_key() -> Ed25519PrivateKey:
+    """What this house signs other people's heads with; made on first use."""
+    file = Path(settings.LEDGER_KEY_DIR) / "ledger-witness.key"
+    if not file.exists():
+        with suppress(FileExistsError):
+            _write(file, Ed25519PrivateKey.generate().private_bytes_raw())
+    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(file.read_bytes().strip()))
+
+
 # Who signs, and who has signed.
 
 

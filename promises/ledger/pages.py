@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.utils.timezone import now
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
 
 from promises import numbers
-from promises.ledger import reading, tiles
+from promises.ledger import reading, tiles, witness
 from promises.ledger.models import LogKey, LogPending, TransparencyLog
 
+# A head, its signatures and the longest proof take a few thousand.
+MOST_ASKED = 64_000
 # 256 ** 6 entries.
 MAX_LEVEL = 5
 TEXT = "text/plain; charset=utf-8"
@@ -99,6 +104,24 @@ def proof(request: HttpRequest, number: str) -> HttpResponse:
         raise Http404
     extra = reading.extra_of(reading.entry(pending.log, pending.index))
     return _answer(reading.proof_file(pending.log, pending.index, extra), TEXT, AT_ONCE)
+
+
+@csrf_exempt
+@require_POST
+def add_checkpoint(request: HttpRequest) -> HttpResponse:
+    """The witness's one door; who may ask is decided by the keys of the logs that it witnesses."""
+    if len(request.body) > MOST_ASKED or not settings.WITNESSED_LOGS:
+        return HttpResponse(status=413 if settings.WITNESSED_LOGS else 404)
+    answer = witness.add_checkpoint(request.body.decode(errors="replace"), now())
+    return HttpResponse(answer.text, status=answer.status, content_type=answer.kind)
+
+
+@require_safe
+def witness_keys(request: HttpRequest) -> HttpResponse:
+    """What others need to believe this witness; nothing while it witnesses nobody."""
+    if not settings.WITNESSED_LOGS:
+        raise Http404
+    return _answer(f"{witness.own_vkey()}\n", TEXT, AT_ONCE)
 
 
 def _log(purpose: str) -> TransparencyLog:
