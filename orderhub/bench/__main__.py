@@ -31,10 +31,11 @@ WHATS = {
     "replay": "an order history played as if it were happening",
     "estimates": "what estimates cost, and what a back-test of FILE shows",
     "ledger": "entries of the log a second, proofs, and the replay of a year",
+    "paper": "promise papers: time, weight, and their codes read from pictures",
     "screens": "every screen in a real browser: accessibility, weight, fit, languages",
 }
 # These start no house of their own.
-WITHOUT_HOUSE = {"planted", "estimates"}
+WITHOUT_HOUSE = {"planted", "estimates", "paper"}
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
