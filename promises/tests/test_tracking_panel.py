@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 from orders.models import AuditEntry, Todo
 from orders.tests.factories import MONDAY, after, make_order, make_shop, told
@@ -13,6 +17,7 @@ from promises.tests.test_tracking_page import customer
 from promises.tests.test_tracking_wishes import ADDRESS
 from promises.tracking import links
 from promises.tracking.models import CustomerLink, CustomerRequest, NextUpdate
+from promises.tracking.panel import context_of
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +46,18 @@ def test_the_panel_shows_the_sentence_the_looks_and_the_link():
     assert f'data-customer-link href="{path}"' in panel
     assert "Looked at in 30 days" in panel
     assert panel.count(">1<") >= 1
+
+
+def test_the_panel_costs_six_statements():
+    order = told(make_order(), "pack.done", 1, role="wms")
+    make_link(order)
+    request = RequestFactory().get("/")
+    request.user = User(is_superuser=True, is_active=True)
+
+    with CaptureQueriesContext(connection) as queries:
+        context_of(order, request, after(2))
+
+    assert len(queries) == 6
 
 
 def test_who_may_only_read_gets_no_link_and_no_button():

@@ -52,9 +52,13 @@ def path_of(token: str) -> str:
 def known_address(order: Order) -> str:
     """The path of the order's page, for whoever only reads; empty if the order has no link yet."""
     link = CustomerLink.objects.filter(order=order, revoked_at=None).first()
-    token = token_of(order.pk, link.version) if link else ""
-    # Under a new key the old row opens the page by the old token only, which nobody can make any more.
-    return path_of(token) if link and link.token_hash == hash_of(token) else ""
+    return path_by(link) if link else ""
+
+
+def path_by(link: CustomerLink) -> str:
+    """The path that the link stands for; empty if it was made with another key, whose tokens nobody can make any more."""
+    token = token_of(link.order_id, link.version)
+    return path_of(token) if link.token_hash == hash_of(token) else ""
 
 
 def address_of(order: Order) -> str:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import Max, Sum
+from django.db.models import Aggregate, Count, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils.timezone import localdate, now
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from orders.models import Order
 from promises.tracking import links
 from promises.tracking.causes import Cause
-from promises.tracking.models import ContactClick, CustomerLink, MessageConsent, NextUpdate, PageVisit
+from promises.tracking.models import ContactClick, CustomerLink, MessageConsent, PageVisit
 from promises.tracking.picture import picture_of
 
 SEE, OPEN, REVOKE, TELL = (
@@ -26,7 +27,6 @@ SEE, OPEN, REVOKE, TELL = (
 )
 REVEAL = "orders.reveal_contact"
 LOOKED_BACK = timedelta(days=30)
-NEWS_SHOWN = 3
 
 
 class NewsForm(forms.Form):
@@ -59,22 +59,39 @@ def panel(order: Order, request: HttpRequest) -> dict[str, Any] | None:
 
 
 def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
-    user, picture = request.user, picture_of(order, at)
-    since = localdate(at) - LOOKED_BACK
-    looks = PageVisit.objects.filter(order=order, day__gte=since).aggregate(n=Sum("n"), last=Max("last_at"))
+    """Six queries, five of them the picture's."""
+    user, picture, link = request.user, picture_of(order, at, is_whole=False), _link(order, at)
+    may_open = user.has_perm(OPEN)
     return {
         "picture": picture,
-        "address": links.known_address(order) if user.has_perm(OPEN) else "",
-        "has_link": CustomerLink.objects.filter(order=order, revoked_at=None).exists(),
-        "may_open": user.has_perm(OPEN),
+        "address": links.path_by(link) if may_open and link else "",
+        "link": link,
+        "may_open": may_open,
         "may_revoke": user.has_perm(REVOKE),
         "may_reveal": user.has_perm(REVEAL),
         "news_form": NewsForm(initial={"cause": picture.cause or Cause.NEWS, "within": 8})
         if user.has_perm(TELL) and picture.is_awaited
         else None,
-        "n_looks": looks["n"] or 0,
-        "last_look_at": looks["last"],
-        "n_clicks": ContactClick.objects.filter(order=order, at__gt=at - LOOKED_BACK).count(),
-        "n_consents": MessageConsent.objects.filter(order=order).count(),
-        "promised_news": list(NextUpdate.objects.filter(order=order).order_by("-pk")[:NEWS_SHOWN]),
     }
+
+
+def _link(order: Order, at: datetime) -> Any:
+    """The link in force, with how often the page was looked at and asked from lately; without a link nobody ever did."""
+    of_order = {"order": OuterRef("order")}
+    looks = PageVisit.objects.filter(**of_order, day__gte=localdate(at) - LOOKED_BACK)
+    clicks = ContactClick.objects.filter(**of_order, at__gt=at - LOOKED_BACK)
+    consents = MessageConsent.objects.filter(**of_order)
+    return (
+        CustomerLink.objects.filter(order=order, revoked_at=None)
+        .annotate(
+            n_looks=Coalesce(_one(looks, Sum("n")), 0),
+            last_look_at=_one(looks, Max("last_at")),
+            n_clicks=Coalesce(_one(clicks, Count("pk")), 0),
+            n_consents=Coalesce(_one(consents, Count("pk")), 0),
+        )
+        .first()
+    )
+
+
+def _one(rows: QuerySet[Any], figure: Aggregate) -> Subquery:
+    return Subquery(rows.order_by().values("order").annotate(figure=figure).values("figure"))

@@ -28,6 +28,7 @@ from promises.tracking.words import WAY, Milestone
 
 STEPS_SHOWN = 3
 STEPS_AT_MOST = 40
+NEWS_READ = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ class Picture:
     steps: list[Step] = field(default_factory=list)
     heard: list[Heard] = field(default_factory=list)
     requests: list[CustomerRequest] = field(default_factory=list)
+    # The newest of them, whatever came of them.
+    promised_news: list[NextUpdate] = field(default_factory=list)
 
     @property
     def is_delayed(self) -> bool:
@@ -175,17 +178,20 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def picture_of(order: Order, at: datetime) -> Picture:
-    """Eight small queries, however long the order's history is."""
+def picture_of(order: Order, at: datetime, *, is_whole: bool = True) -> Picture:
+    """Eight small queries, however long the order's history is.
+
+    is_whole=False: five; without the steps, the articles and where the news comes from.
+    """
     rows = [row for row in order.parcels.order_by("pk") if row.state != ParcelState.VOIDED]
-    lines = list(order.lines.order_by("pk"))
-    facts = sorted(facts_by_order([order.pk]).get(order.pk, ()), key=in_time)
+    lines = list(order.lines.order_by("pk")) if is_whole else []
+    facts = sorted(facts_by_order([order.pk]).get(order.pk, ()), key=in_time) if is_whole else []
     estimate = Estimate.objects.filter(order=order, is_current=True).first()
     promise = Promise.objects.filter(order=order).order_by("-pk").first()
     stage, due = Stage(order.stage), _due(order, estimate, promise)
     delivered_at = _delivered_at(order, rows)
     signs = _signs(order, rows, due, at)
-    newest = list(NextUpdate.objects.filter(order=order).order_by("-pk")[:2])
+    newest = list(NextUpdate.objects.filter(order=order).order_by("-pk")[:NEWS_READ])
     news = next((one for one in newest if not one.kept_at and not one.missed_at), None)
     return Picture(
         order=order,
@@ -200,6 +206,7 @@ def picture_of(order: Order, at: datetime) -> Picture:
         due=due,
         news=news,
         missed_news=_missed(newest),
+        promised_news=newest,
         delivered_at=delivered_at,
         parcels=_parcels(rows, lines),
         lines=lines,
