@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -324,9 +324,3 @@ def _check_live(promise: Promise) -> None:
 def _take_off_board(promise: Promise, by: User, at: datetime) -> None:
     cause = Cause(source="hub", key=f"promise:{promise.number}:{promise.state}", actor_id=by.pk)
     write_promise(promise.order_id, promised_at=None, cause=cause, at=at)
-
-
-def kept_by(promise: Promise) -> dict[str, Any]:
-    """By which dates it was kept, for pages; {} while there is no outcome."""
-    found = outcomes(promise.number)
-    return {"first": found.kept_first, "latest": found.kept_latest} if found else {}

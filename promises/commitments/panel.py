@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 
 from orders.models import Order
 from promises import estimates, numbers
-from promises.commitments import discipline
+from promises.commitments import discipline, life
 from promises.commitments.issuing import ENDED, TOO_LATE, zone
-from promises.commitments.models import IssueRequest, Outcome, Promise
+from promises.commitments.models import IssueRequest, Promise
 from promises.commitments.payload import end_of
 from promises.commitments.refusals import in_words
 from promises.ledger.models import SellerProfile
@@ -63,15 +63,17 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
     newest = chain[-1] if chain else None
     asked = IssueRequest.objects.filter(order=order).order_by("-pk").first()
     may_issue = request.user.has_perm(ISSUE)
+    seller = SellerProfile.the_one()
     is_over = order.stage in TOO_LATE or not order.is_open
     return {
         "versions": [_version(promise) for promise in chain],
         "newest": newest,
         "number": numbers.shown(newest.number) if newest else "",
-        "outcome": Outcome.objects.filter(number=newest.number).first() if newest else None,
+        "outcome": life.outcomes(newest.number) if newest else None,
         "asked": asked if asked and _is_news(asked, newest) else None,
         "asked_words": in_words(asked.code, asked.words) if asked and asked.code else "",
-        "is_set_up": SellerProfile.the_one() is not None,
+        "is_set_up": seller is not None,
+        "apology": _apology(seller, newest),
         "may_set_up": request.user.has_perm("promises.change_sellerprofile"),
         "may_issue": may_issue and not is_over and (newest is None or newest.state == Promise.State.REVOKED),
         "may_move": may_issue and not is_over and newest is not None and newest.is_live and at <= newest.due,
@@ -80,6 +82,12 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         "is_overdue": newest is not None and newest.is_live and at > newest.due,
         "hint": _hint(order, newest) if not is_over else "",
     }
+
+
+def _apology(seller: SellerProfile | None, newest: Promise | None) -> str:
+    """What the customer of a missed promise reads on its page."""
+    is_missed = newest is not None and newest.state in {Promise.State.MISSED, Promise.State.UNKNOWN}
+    return seller.apology if seller and is_missed else ""
 
 
 def _version(promise: Promise) -> Version:

@@ -177,6 +177,15 @@ def test_the_panel_shows_the_chain_with_reason_and_who_asked():
     assert "天气" in shown or "Weather" in shown
 
 
+def test_the_panel_of_a_missed_promise_shows_what_the_customer_reads():
+    promise, client = make_promise(), staff_client("ops_manager")
+    SellerProfile.objects.update(apology="很抱歉，运费退还。")
+    assert "很抱歉" not in page(client, promise.order)
+
+    Promise.objects.filter(pk=promise.pk).update(state="missed", judge_at=None)
+    assert "很抱歉，运费退还。" in page(client, promise.order)
+
+
 def test_the_panel_offers_waiving_only_once_the_customer_asked_to_cancel():
     promise, client = make_promise(), staff_client("sales", everything=True)
     assert address(promise.order, "waive") not in page(client, promise.order)
