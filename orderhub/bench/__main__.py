@@ -31,6 +31,7 @@ WHATS = {
     "replay": "an order history played as if it were happening",
     "estimates": "what estimates cost, and what a back-test of FILE shows",
     "ledger": "entries of the log a second, proofs, and the replay of a year",
+    "verify": "genuine and mutated commitments by all who check; the page under load",
     "paper": "promise papers: time, weight, and their codes read from pictures",
     "screens": "every screen in a real browser: accessibility, weight, fit, languages",
 }

@@ -699,6 +699,7 @@ class Pdf:
         self.trailer: dict[str, Any] = {}
         self._open: set[int] = set()
         self._known: dict[int, Any] = {}
+        self._streams: dict[int, tuple[bytes, int, dict[int, int]]] = {}
         self._read_tables()
         if "Encrypt" in self.trailer:
             raise Refused("PDF: encrypted")
@@ -809,6 +810,15 @@ class Pdf:
         return found
 
     def _packed(self, stream: int, number: int) -> Any:
+        if stream not in self._streams:
+            self._streams[stream] = self._unpacked(stream)
+        content, first, places = self._streams[stream]
+        if number not in places:
+            raise Refused("PDF: an object is not where it should be")
+        return Reader(content, first + places[number]).value()
+
+    def _unpacked(self, stream: int) -> tuple[bytes, int, dict[int, int]]:
+        """Content of a stream of objects, where the first one begins, and where each stands."""
         found = self.get(Ref(stream))
         if not isinstance(found, Stream) or found.about.get("Type") != "ObjStm":
             raise Refused("PDF: an object is not where it should be")
@@ -817,10 +827,10 @@ class Pdf:
             raise Refused("PDF: packed objects are damaged")
         first, count = counts
         reader = Reader(content)
-        places = {reader.value(): reader.value() for _one in range(min(count, 100_000))}
-        if number not in places or not isinstance(places[number], int):
-            raise Refused("PDF: an object is not where it should be")
-        return Reader(content, first + places[number]).value()
+        numbers = [reader.value() for _one in range(2 * min(count, 100_000))]
+        if not _are_counts(numbers, len(numbers)):
+            raise Refused("PDF: packed objects are damaged")
+        return content, first, dict(zip(numbers[::2], numbers[1::2], strict=True))
 
     def decoded(self, stream: Stream) -> bytes:
         filters = self.get(stream.about.get("Filter"))
