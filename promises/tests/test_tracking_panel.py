@@ -9,13 +9,14 @@ from django.db import connection
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from orders.models import AuditEntry, Todo
+from orders.models import AuditEntry, Order, Todo
 from orders.tests.factories import MONDAY, after, make_order, make_shop, told
-from orders.tests.staff import staff_client
-from promises.tests.factories_tracking import make_link
+from orders.tests.staff import make_staff, staff_client
+from promises.tests.factories_tracking import make_link, make_next_update
 from promises.tests.test_tracking_page import customer
 from promises.tests.test_tracking_wishes import ADDRESS
 from promises.tracking import links
+from promises.tracking.figures import figures
 from promises.tracking.models import CustomerLink, CustomerRequest, NextUpdate
 from promises.tracking.panel import context_of
 
@@ -154,6 +155,36 @@ def test_a_request_is_read_by_permission_and_each_look_is_recorded():
     assert ("2 Harbour Road" in read, "Please ring first" in heard) == (True, True)
     assert AuditEntry.objects.filter(action="reveal").count() == 2
     assert "Harbour" not in str(list(AuditEntry.objects.values()))
+
+
+def test_the_figures_are_those_of_the_orders_in_scope():
+    mine, other = make_order(), told(make_order(), "parcel.in_transit", 1, parcel="W1", role="carrier")
+    Order.objects.filter(pk=other.pk).update(stalled_at=after(1))
+    for order, kept, missed in ((mine, after(2), None), (other, None, after(3))):
+        path = make_link(order)
+        make_next_update(order, after(3), kept_at=kept, missed_at=missed)
+        with time_machine.travel(after(4), tick=False):
+            customer().get(path)
+            customer().get(path)
+            customer().post(f"{path}contact/")
+
+    everything = figures(make_staff("viewer", everything=True), after(5))
+    scoped = figures(make_staff("sales", shops=(mine.shop,)), after(5))
+
+    assert (everything.n_looks, everything.n_delayed_looks, everything.n_clicks) == (4, 2, 2)
+    assert (everything.n_kept, everything.n_missed, everything.kept_per_cent) == (1, 1, 50.0)
+    assert everything.by_cause == [("", 1, 0), ("Carrier", 1, 1)]
+    assert (scoped.n_looks, scoped.clicks_per_hundred, scoped.by_cause) == (2, 50.0, [("", 1, 0)])
+
+
+def test_the_page_of_figures_needs_its_permission_and_says_when_there_is_nothing():
+    address = "/admin/promises/customer/"
+
+    empty = staff_client("viewer", everything=True).get(address)
+    refused = staff_client(may=("orders.view_order",), everything=True).get(address)
+
+    assert (empty.status_code, refused.status_code) == (200, 403)
+    assert "No customer has opened a page yet" in empty.content.decode()
 
 
 @pytest.mark.parametrize("model", ["contactclick", "nextupdate", "customerrequest"])

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 from django_stubs_ext import StrOrPromise
 
 from orders import audit
@@ -29,8 +29,9 @@ from orders.models import Order
 from orders.worktime import CalendarNeverOpens, add_working
 from promises.tracking import links, updates
 from promises.tracking.causes import Cause
+from promises.tracking.figures import DAYS, figures
 from promises.tracking.models import CustomerRequest
-from promises.tracking.panel import OPEN, REVEAL, REVOKE, TELL, NewsForm
+from promises.tracking.panel import OPEN, REVEAL, REVOKE, SEE, TELL, NewsForm
 
 # How the parts of an address are called on the page that reveals them.
 PARTS: dict[str, StrOrPromise] = {
@@ -45,6 +46,7 @@ PARTS: dict[str, StrOrPromise] = {
 def pages(site: AdminSite) -> list[URLPattern]:
     page, base = _Page(site), "promises/customer/"
     return [
+        path(base, site.admin_view(page.figures), name="customer_figures"),
         path(f"{base}<int:order_id>/link/", site.admin_view(page.link), name="customer_link"),
         path(f"{base}<int:order_id>/revoke/", site.admin_view(page.revoke), name="customer_revoke"),
         path(f"{base}<int:order_id>/news/", site.admin_view(page.news), name="customer_news"),
@@ -55,6 +57,21 @@ def pages(site: AdminSite) -> list[URLPattern]:
 @dataclass(frozen=True, slots=True)
 class _Page:
     site: AdminSite
+
+    @method_decorator([require_safe, never_cache])
+    def figures(self, request: HttpRequest) -> HttpResponse:
+        """How customers use their pages, and how promised news was kept."""
+        if not request.user.has_perm(SEE):
+            raise PermissionDenied(SEE)
+        context = {
+            **self.site.each_context(request),
+            "title": _("Customers' pages"),
+            "days": DAYS,
+            "figures": figures(request.user, now()),
+            "board": reverse("admin:board"),
+            "to_board": _("Open the board"),
+        }
+        return TemplateResponse(request, "promises/customer/figures.html", context)
 
     @method_decorator([require_POST, never_cache])
     def link(self, request: HttpRequest, order_id: int) -> HttpResponse:
