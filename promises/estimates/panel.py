@@ -64,6 +64,8 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         return {"said": None, "is_off": not estimates.rule_for(order).is_on, "may_set": _may_set(request)}
     kind, name = words.place(current)
     why, what_now = words.no_date(current) if not current.has_date else ("", "")
+    # The moment is over before anybody has looked at the order again.
+    is_late = not current.outcome and current.promised_at is not None and current.promised_at < at
     return {
         "said": current,
         "promised_at": current.promised_at,
@@ -79,7 +81,8 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         "reasons": words.reasons(current, words.touching(current)),
         "why_no_date": why,
         "what_now": what_now,
-        "risk": risk_of(said) if not current.outcome else None,
+        "risk": risk_of(said) if not current.outcome and not is_late else None,
+        "is_late": is_late,
         "earlier": earlier(said)[:MOST_SHOWN],
         "is_cut": len(said) > MOST_SHOWN,
         "is_stale": current.check_at is not None and current.check_at < at and not current.outcome,

@@ -122,6 +122,18 @@ def test_a_missed_promise_is_said_plainly_and_counts_down_no_more(reader):
     assert "At risk</span>" not in panel
 
 
+def test_a_promise_that_has_passed_is_late_and_no_longer_at_risk(reader):
+    order = make_order()
+    make_estimate(order, promised_at=after(20), p_late=1000, risk="at_risk")
+
+    panel = shown(reader, order)
+
+    assert "Late</span>" in panel
+    assert 'class="countdown num over"' in panel
+    assert "odds to be in time" not in panel
+    assert "At risk</span>" not in panel
+
+
 def test_who_may_not_see_estimates_does_not_see_the_panel():
     order = make_order()
     make_estimate(order)
