@@ -26,6 +26,7 @@ from orders.models import Order, OrderEvent, OrderFact, OrderStep
 from orders.stages import Role, StepState
 from orders.transitions import Cause, settle_many
 from orders.worktime import WorkCalendar
+from promises.commitments import demo as commitments
 from promises.estimates import demo as estimates
 from promises.tracking import demo as tracking
 
@@ -77,6 +78,7 @@ def load(n_orders: int, *, seed: int, at: datetime, progress: Progress = lambda 
             progress(done, sum(len(one) for _until, one in windows))
         _note_heard(told)
         estimates.fill(at)
+        commitments.fill(at)
         tracking.fill(at)
         _set_history_aside(at)
         return _result()
