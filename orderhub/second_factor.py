@@ -191,8 +191,10 @@ def enrol(request: HttpRequest, site: AdminSite) -> HttpResponse:
     device = proposed_device(user, request.POST.get("key", ""))
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        if accepts(device, form.cleaned_data["code"]):
-            return _enrolled(request, site, user, device)
+        codes = _enrolled(user, device, form.cleaned_data["code"])
+        if codes:
+            _finish(request, user, device)
+            return _page(request, site, "second_factor_codes", codes=codes, title=_("Recovery codes"))
         form.add_error(
             "code", _("This code does not fit. Check the clock of your phone and enter the code shown now.")
         )
@@ -209,13 +211,15 @@ def _spelled(device: TOTPDevice) -> str:
     return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
-def _enrolled(request: HttpRequest, site: AdminSite, user: User, device: TOTPDevice) -> HttpResponse:
-    with transaction.atomic():
-        codes = renew_recovery_codes(user)
-        with audit.acting(actor=user, way="admin"):
-            audit.record("enrol_second_factor", user)
-    _finish(request, user, device)
-    return _page(request, site, "second_factor_codes", codes=codes, title=_("Recovery codes"))
+@transaction.atomic
+def _enrolled(user: User, device: TOTPDevice, code: str) -> list[str]:
+    """The recovery codes; [] if the code proves nothing. Device and codes are stored together or not at all."""
+    if not accepts(device, code):
+        return []
+    codes = renew_recovery_codes(user)
+    with audit.acting(actor=user, way="admin"):
+        audit.record("enrol_second_factor", user)
+    return codes
 
 
 @transaction.atomic

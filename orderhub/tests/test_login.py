@@ -161,6 +161,23 @@ def test_the_first_login_sets_up_a_device_and_shows_recovery_codes_once(clock):
     assert AuditEntry.objects.get(action="enrol_second_factor").actor == user
 
 
+def test_a_device_is_not_stored_without_its_recovery_codes(clock):
+    user = person("ops_manager")
+    # Two sets of codes: which of them to renew cannot be said.
+    for name in ("one", "two"):
+        StaticDevice.objects.create(user=user, name=name)
+    client = Client(raise_request_exception=False)
+    give_password(client, user)
+    key = client.get("/admin/second-factor/set-up/").context["key"]
+    proposed = second_factor.proposed_device(user, key)
+
+    answer = client.post("/admin/second-factor/set-up/", {"code": code(proposed), "key": key})
+
+    assert answer.status_code == 500
+    assert not TOTPDevice.objects.exists()
+    assert not is_in(client)
+
+
 def test_a_secret_proposed_to_somebody_else_is_not_taken(clock):
     user, other = person("ops_manager"), person("ops_manager")
     known = second_factor.new_device(other)
