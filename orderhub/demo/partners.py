@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
-from integrations import tokens
+from integrations import signatures, tokens
 from integrations.models import ApiToken, Connection
-from integrations.signatures import SHARED
 from orderhub.demo import catalogue
 from orders.stages import Role
 
@@ -46,7 +43,7 @@ def introduce(file: Path) -> bool:
 def _partner(connection: Connection) -> dict[str, str]:
     sealed = connection.secrets()
     if not sealed.get(SECRET_NAME):
-        sealed[SECRET_NAME] = [SHARED + base64.b64encode(secrets.token_bytes(32)).decode()]
+        sealed[SECRET_NAME] = [signatures.new_secret()]
         connection.seal(sealed)
         connection.save()
     shop = connection.shop.code if connection.shop else ""
