@@ -13,7 +13,8 @@ from django.core.management import call_command
 
 from promises import token
 from promises.tests.cases import MUTATED, World, cases
-from promises.tests.factories_verification import make_chain, make_filed, paper_of
+from promises.tests.factories_commitments import issued
+from promises.tests.factories_verification import make_chain, make_filed, paper_of, write_log
 from promises.tests.smalllog import DAY, Promised, SmallLog, number
 from promises.verification import checking, verify
 
@@ -146,6 +147,22 @@ def test_the_house_itself_completes_what_it_is_given(tmp_path):
     code, said = run(str(changed))
     assert code == 1
     assert [one["name"] for one in said["checks"] if one["ok"] is False] == ["file"]
+
+
+@pytest.mark.usefixtures("_house")
+def test_a_paper_as_it_is_really_printed_is_opened_and_true(tmp_path):
+    promise = issued()
+    write_log(1)
+    changed = tmp_path / "changed.pdf"
+    content = bytearray(paper_of(promise))
+    content[len(content) // 2] ^= 1
+    changed.write_bytes(content)
+
+    code, said = run(str(promise.file.full_path))
+
+    assert code == 0
+    assert {one["name"]: one["ok"] for one in said["checks"]}["attachment"] is True
+    assert run(str(changed))[0] == 1
 
 
 @pytest.mark.usefixtures("_house")

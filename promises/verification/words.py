@@ -244,7 +244,7 @@ def trust(found: Verdict) -> list[Row]:
             "The code on the paper is the signature. Check it with verify.py and the seller's public keys, without us."
         ),
     )
-    return [signed, _logged(found, zone), _witnessed(found, zone)]
+    return [signed, _logged(found, zone), _witnessed(found, zone), _stamped()]
 
 
 def _logged(found: Verdict, zone: str) -> Row:
@@ -284,3 +284,15 @@ def _witnessed(found: Verdict, zone: str) -> Row:
         "at": at_place(max(at for _name, at in proved.witnesses), zone),
     }
     return Row("ok", _("Yes"), title, text, how)
+
+
+def _stamped() -> Row:
+    return Row(
+        "stale",
+        _("Not yet"),
+        _("Time-stamped by an independent service"),
+        _("No service has stamped the log's head."),
+        _(
+            "Such a stamp would show when the entry was there at the latest, whatever the seller's clock said."
+        ),
+    )
