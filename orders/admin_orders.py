@@ -9,10 +9,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
-from django.utils.translation import gettext as _
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy
 
 from orders import access
+from orders.board.columns import chips_of
 from orders.board.search import find
 from orders.journal import name_of, value_of
 from orders.mine import ForMe
@@ -68,7 +69,7 @@ class OrderAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("marks"))
     def marks(self, order: Order) -> str:
-        return " · ".join(str(mark) for mark in marks_of(order))
+        return " · ".join(chip.word for chip in chips_of(order, now()))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
@@ -96,33 +97,6 @@ class OrderAdmin(ScopedAdmin):
     ) -> HttpResponse:
         """Our own books: Django's log knows nothing of orders."""
         return order_page.history(self, request, order_page.found(self, request, object_id))
-
-
-def marks_of(order: Order) -> list[Any]:
-    """What is special about an order, in words."""
-    marks: list[Any] = []
-    if order.partial_of:
-        marks.append(
-            _("part %(done)s/%(total)s")
-            % {"done": f"{order.partial_done.normalize():f}", "total": f"{order.partial_total.normalize():f}"}
-        )
-    for is_set, word in (
-        (order.has_conflict, _("sources disagree")),
-        (order.is_held, _("on hold")),
-        (order.is_short, _("stock short")),
-        (order.n_unknown > 0, _("unknown status")),
-        (order.stalled_at is not None, _("stuck")),
-        (order.is_rush, _("rush")),
-        (order.is_test, _("test order")),
-        (order.set_aside != "", _("set aside")),
-    ):
-        if is_set:
-            marks.append(word)
-    if order.intent != "go":
-        marks.append(order.get_intent_display())
-    if order.merged_from > 1:
-        marks.append(_("merged from %(n)s orders") % {"n": order.merged_from})
-    return marks
 
 
 @admin.register(Todo)

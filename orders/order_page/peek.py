@@ -12,7 +12,7 @@ from django.utils.timezone import now
 from orders import order_actions
 from orders.board.columns import chips_of, due_of
 from orders.models import Order
-from orders.order_page.page import here
+from orders.order_page.page import MAY_SEE_FACTS, here
 from orders.order_page.reading import read
 from orders.order_page.sources import disagreements
 from orders.order_page.steps_bar import Cell
@@ -32,6 +32,7 @@ def render_peek(order: Order, request: HttpRequest, *, is_closable: bool = False
 def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
     at = now()
     role, person = waits_on(order)
+    may_see_facts = request.user.has_perm(MAY_SEE_FACTS)
     reading = read(order, request.user, at)
     rows = {row.step: row for row in order.steps.select_related("done_by")}
     sequence = [Step(step) for group in reading.precedence.steps for step in group]
@@ -46,7 +47,8 @@ def peek_of(order: Order, request: HttpRequest) -> dict[str, Any]:
         "trace": reading.trace,
         "conflicts": disagreements(reading),
         "cells": [Cell.of(step, rows.get(step)) for step in sequence],
-        "entries": timeline(reading).entries[:LAST_FACTS],
+        "may_see_facts": may_see_facts,
+        "entries": timeline(reading).entries[:LAST_FACTS] if may_see_facts else [],
         "actions": order_actions.named_for(request.user, rows.values()),
         "here": here(order, request),
     }

@@ -27,11 +27,22 @@ from orders.order_page.neighbours import list_of
 from orders.order_page.page import here, joined, live_context, page_of
 from orders.order_page.reading import label_of, read
 from orders.order_page.timeline import ROLE_LABELS, decided
+from orders.states import forced
 
 MAY_SEE_AUDIT = "orders.view_auditentry"
 HISTORY = 50
 MOST_CANDIDATES = 20
-FRAGMENTS = ("status", "steps", "conflicts", "next", "fields", "timeline")
+# Parts of the page that are drawn anew, and their templates; panels of other rooms come beside them.
+FRAGMENTS = {
+    **{
+        name: f"orders/order/{name}.html"
+        for name in ("status", "steps", "conflicts", "next", "fields", "timeline")
+    },
+    **{
+        name: f"orders/order/side/{name}.html"
+        for name in ("todos", "holds", "write", "articles", "parcels", "names", "journal")
+    },
+}
 
 
 def urls(admin: Any) -> list[URLPattern]:
@@ -109,8 +120,11 @@ def live(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
     reading = read(order, request.user, now())
     context = live_context(reading, request)
     found = {
-        name: render_to_string(f"orders/order/{name}.html", context, request=request) for name in FRAGMENTS
+        name: render_to_string(template, context, request=request) for name, template in FRAGMENTS.items()
     }
+    for panel in context["panels"]:
+        given = {**context, "panel": panel}
+        found[f"panel:{panel.key}"] = render_to_string("orders/order/panel.html", given, request=request)
     return JsonResponse({"seen": context["seen"], "newest": reading.newest, "fragments": found})
 
 
@@ -215,11 +229,7 @@ def merge(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
         raise PermissionDenied(merging.MAY)
     given = request.POST if request.method == "POST" else request.GET
     chosen, unknown = _chosen(admin, request, order, given.getlist("order"), given.get("with", ""))
-    error = (
-        _("No order you may see has this number: %(numbers)s.") % {"numbers": ", ".join(unknown)}
-        if unknown
-        else ""
-    )
+    error = _not_mergeable(given.getlist("order"), given.get("with", ""), unknown)
     outlook = None
     if chosen and not error:
         try:
@@ -243,6 +253,7 @@ def merge(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
             "typed": given.get("with", ""),
             "candidates": candidates(admin, request, order),
             "chosen_ids": {one.pk for one in chosen},
+            "state": forced(request),
         },
     )
 
@@ -263,7 +274,7 @@ def _foreseen(
 
     outlook: None while there is nothing to do. act: does it; gives the way on, or what is in the way with its status.
     """
-    status = 200
+    status = 422 if request.method == "POST" and error else 200
     if request.method == "POST" and outlook is not None:
         answer = act()
         if isinstance(answer, HttpResponse):
@@ -313,7 +324,7 @@ def _chosen(
     """(the other orders that were ticked or typed, numbers that mean none of those this person may see)."""
     visible: QuerySet[Order] = admin.get_queryset(request)
     wanted = [int(one) for one in ids if one.isdecimal() and len(one) < 19][:MOST_CANDIDATES]
-    numbers = list(dict.fromkeys(typed.replace(",", " ").replace("，", " ").split()))[:MOST_CANDIDATES]
+    numbers = _numbers(typed)[:MOST_CANDIDATES]
     rows = visible.filter(
         Q(pk__in=wanted) | Q(number__in=[one.upper() for one in numbers]) | Q(external_id__in=numbers)
     )
@@ -321,6 +332,22 @@ def _chosen(
     known = {name for one in orders for name in (one.number, one.external_id)}
     unknown = [one for one in numbers if one not in known and one.upper() not in known]
     return [one for one in orders if one.pk != order.pk], unknown
+
+
+def _numbers(typed: str) -> list[str]:
+    return list(dict.fromkeys(typed.replace(",", " ").replace("，", " ").split()))
+
+
+def _not_mergeable(ids: list[str], typed: str, unknown: list[str]) -> str:
+    """What is wrong with what was ticked and typed; "" if nothing is."""
+    n = len(set(ids)) + len(_numbers(typed))
+    if n > MOST_CANDIDATES:
+        return _(
+            "%(n)s orders are named; at most %(most)s can be merged at once. Take some out, or merge the rest afterwards."
+        ) % {"n": n, "most": MOST_CANDIDATES}
+    if unknown:
+        return _("No order you may see has this number: %(numbers)s.") % {"numbers": ", ".join(unknown)}
+    return ""
 
 
 def candidates(admin: Any, request: HttpRequest, order: Order) -> list[Order]:
@@ -427,6 +454,7 @@ def history(admin: Any, request: HttpRequest, order: Order) -> HttpResponse:
         "audit_permission": _("See: %(records)s") % {"records": AuditEntry._meta.verbose_name_plural},
         "audit_roles": [row.label for row in ROLES.values() if MAY_SEE_AUDIT in row.may],
         "here": reverse("admin:orders_order_change", args=[order.pk]),
+        "state": forced(request),
     }
     return TemplateResponse(request, "orders/order/history.html", context)
 

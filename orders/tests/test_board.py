@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Permission
 from django.http import QueryDict
 from django.utils.html import escape
 
@@ -15,7 +16,7 @@ from orders.board.filters import Looking
 from orders.board.ordering import SORTS
 from orders.board.query import read
 from orders.board.views import house_views
-from orders.models import Contact, Order, Shop
+from orders.models import Contact, Order, OrderFact, Shop
 from orders.people import granted, scopes_kept
 from orders.precedence import DEFAULT_RULES, add_version, forget_versions
 from orders.stages import Step
@@ -122,6 +123,20 @@ def test_two_people_see_the_orders_of_their_own_scope_only():
     assert client.get(f"{BOARD}peek/{unseen.pk}/").status_code == 404
     assert client.get(f"{BOARD}rows/?x=1&ids={seen.pk},{unseen.pk}").json()["gone"] == [unseen.pk]
     assert staff_client("sales").get(BOARD + "?x=1").context["rows"] == []
+
+
+def test_the_peek_shows_what_sources_said_to_those_who_may_read_it_only():
+    order = make_order()
+    client = staff_client("viewer", everything=True)
+    with_facts = client.get(f"{BOARD}peek/{order.pk}/").content.decode()
+    Permission.objects.get(codename="view_orderfact").group_set.clear()
+
+    without = client.get(f"{BOARD}peek/{order.pk}/").content.decode()
+
+    fact = OrderFact.objects.latest("pk")
+    assert f'id="fact-{fact.pk}"' in with_facts
+    assert f'id="fact-{fact.pk}"' not in without
+    assert order.number in without
 
 
 def test_a_filter_by_a_place_outside_the_scope_does_not_tell_its_name():

@@ -62,6 +62,20 @@ def test_a_merge_is_found_by_typed_numbers_and_refused_in_words(pair):
 
     assert "No order you may see has this number: OH000000-NOPES." in unknown
     assert "has a waybill, or its goods are being picked" in refused.content.decode()
+    assert refused.status_code == 422
+    assert Order.objects.filter(is_open=True).count() == 2
+
+
+def test_more_orders_than_can_be_merged_at_once_are_counted_and_refused(pair):
+    first, second = pair
+    client = english("supervisor", everything=True)
+    url = reverse("admin:orders_order_merge", args=[second.pk])
+    typed = " ".join([*(f"OH000000-{n:05}" for n in range(20)), first.number])
+
+    answer = client.post(url, {"with": typed, "reason": "one parcel"})
+
+    assert answer.status_code == 422
+    assert "21 orders are named; at most 20 can be merged at once." in answer.content.decode()
     assert Order.objects.filter(is_open=True).count() == 2
 
 

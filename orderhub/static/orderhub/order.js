@@ -71,11 +71,15 @@
   function remembered(part) {
     return Array.prototype.map.call(part.querySelectorAll("details"), function (one) { return one.open; });
   }
+  /* What has the focus, so that its successor can have it: the same kind of thing with the same address or words, whatever numbers they say. */
+  function named(one) { return one.tagName + " " + (one.getAttribute("href") || one.textContent.replace(/\d+/g, "").trim()); }
   function put(part, html) {
-    var open = remembered(part), focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    var open = remembered(part), focused = part.contains(document.activeElement) ? named(document.activeElement) : null;
     part.replaceChildren(parsed(html));
-    part.querySelectorAll("details").forEach(function (one, place) { if (open[place]) { one.open = true; } });
-    if (focused) { var same = part.querySelector('a[href="' + CSS.escape(focused) + '"]'); if (same) { same.focus(); } }
+    part.querySelectorAll("details").forEach(function (one, place) { if (place < open.length) { one.open = open[place]; } });
+    if (!focused) { return; }
+    var same = Array.prototype.find.call(part.querySelectorAll("a[href], button, summary, [tabindex]"), function (one) { return named(one) === focused; });
+    if (same) { same.focus({ preventScroll: true }); }
   }
 
   var asking = false, again = false;
@@ -97,8 +101,8 @@
       if (isBusy(part)) { left = true; return; }
       put(part, news.fragments[name]);
     });
-    if (left) { hub.toast(texts.changed, { kind: "info" }); return; }
-    page.querySelectorAll("input[name=seen]").forEach(function (one) { one.value = news.seen; });
+    /* Each form brings its own "seen": one that was left alone must not say that it was opened with what came since. */
+    if (left) { hub.toast(texts.changed, { kind: "info" }); }
   }
 
   hub.onready(function () {

@@ -113,6 +113,24 @@ def test_news_wait_behind_a_pill_and_leave_alone_what_is_being_typed(open_page, 
     assert page.locator("#do-note textarea").input_value() == "half a sentence"
 
 
+def test_the_side_follows_what_happens_and_leaves_focus_and_typing_alone(open_page, manager, order):
+    page = open_page(manager, address(order), width=1440)
+    summary = page.locator('[data-part="holds"] > details > summary')
+    page.locator("#do-note summary").click()
+    page.locator("#do-note textarea").fill("half a sentence")
+    seen = page.locator("#do-note input[name=seen]").input_value()
+    summary.focus()
+
+    holds.set_hold(order.pk, "payment", actor=manager, reason="not paid in full", at=now())
+    page.locator('[data-part="holds"] li', has_text="not paid in full").wait_for()
+
+    assert summary.evaluate("one => one === document.activeElement")
+    assert page.locator("#do-note textarea").input_value() == "half a sentence"
+    # The form was opened before the hold was set, and goes on saying so.
+    assert page.locator("#do-note input[name=seen]").input_value() == seen
+    assert page.locator('[data-part="holds"] input[name=seen]').first.input_value() > seen
+
+
 def test_without_scripts_the_timeline_is_filtered_and_a_note_is_written(open_page, manager, order):
     page = open_page(manager, address(order), width=1440, javascript=False)
 
