@@ -9,9 +9,10 @@ from django.utils.timezone import now
 from orderhub.bench.browser import RULES, Wire, overflow, small_targets, violations
 from orders.models import Order
 from orders.tests.factories import add_fact, make_order, make_shop, settled
+from orders.tests.staff import make_staff
 from promises.tests.factories_estimates import make_estimate
 from promises.tests.factories_tracking import make_link, make_next_update
-from promises.tests.test_tracking_page import BROWSER
+from promises.tests.test_tracking_page import BROWSER, customer
 from promises.tracking.models import ContactClick, CustomerRequest
 
 LOOKS = [("zh-hans", 390, True), ("en", 390, False), ("en", 320, True), ("zh-hans", 1440, False)]
@@ -70,6 +71,12 @@ def test_the_page_fits_every_window_and_is_readable_for_all(open_page):
             wrong = violations(page, rules=(*RULES, "best-practice"))
             found[name, language, width] = (overflow(page), wrong, small_targets(page, least))
 
+    user = make_staff("ops_manager", everything=True)
+    customer().post(f"{paths['late']}contact/")
+    for language, width, dark in LOOKS:
+        page = open_page(user, "/admin/promises/customer/", language=language, width=width, dark=dark)
+        least = 44 if width < 768 else 24
+        found["figures", language, width] = (overflow(page), violations(page), small_targets(page, least))
     assert found == dict.fromkeys(found, (0, [], []))
 
 
