@@ -67,6 +67,15 @@ def test_revoking_closes_the_old_address_and_opens_another():
     ]
 
 
+def test_two_that_found_no_link_at_once_hand_out_the_same_address():
+    order = make_order()
+
+    first, second = (links.make_once(order, MONDAY) for _caller in range(2))
+
+    assert first == second == links.known_address(order)
+    assert CustomerLink.objects.count() == 1
+
+
 def test_a_new_key_makes_new_addresses_and_keeps_none_that_nobody_can_make(settings):
     order = make_order()
     old = make_link(order)
@@ -417,7 +426,7 @@ def test_a_thousand_pages_of_orders_full_of_personal_data_show_none():
     clients = {language: customer(**{"Accept-Language": language}) for language in ("en", "zh-hans")}
 
     with time_machine.travel(after(200), tick=False):
-        while n_pages < 1000:
+        while n_pages < 1000 and not found:
             for path in paths:
                 for language, client in clients.items():
                     for part in ("", "state/", "ask/", "address/"):
@@ -425,5 +434,5 @@ def test_a_thousand_pages_of_orders_full_of_personal_data_show_none():
                         n_pages += 1
                         found += [(path, language, part, secret) for secret in SECRETS if secret in text]
 
-    assert (n_pages >= 1000, found) == (True, [])
+    assert (found, n_pages >= 1000) == ([], True)
     assert Contact.objects.get(pk=contact.pk).masked_name == "Z**"

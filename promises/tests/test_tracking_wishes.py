@@ -206,6 +206,17 @@ def test_forms_that_come_faster_than_a_person_types_are_refused():
     assert (answers, ContactClick.objects.count()) == ([303] * 10 + [429], 10)
 
 
+def test_behind_a_proxy_customers_are_told_apart(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    path = make_link(make_order())
+    busy, other = (customer(**{"X-Forwarded-For": address}) for address in ("192.0.2.1", "192.0.2.2"))
+
+    for _n in range(11):
+        last = busy.post(f"{path}contact/").status_code
+
+    assert (last, other.post(f"{path}contact/").status_code) == (429, 303)
+
+
 def test_a_form_without_its_token_is_refused_and_one_with_it_is_taken_though_no_origin_is_named():
     order = make_order()
     path = make_link(order)

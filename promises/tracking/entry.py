@@ -13,6 +13,7 @@ from django.utils.crypto import constant_time_compare
 from orders.contacts import Contact
 from orders.models import Order
 from promises.tracking.models import CustomerLink
+from promises.verification.limits import address_of
 
 # After the order is over, so that a forwarded link does not stay open for ever.
 OPEN_AFTER_END = timedelta(days=60)
@@ -68,6 +69,6 @@ def try_phone(link: CustomerLink, contact: Contact | None, digits: str) -> bool:
 
 def is_too_fast(request: HttpRequest) -> bool:
     """Has this address sent more forms within a minute than a person would? Counts this one."""
-    key = f"customer-forms:{request.META.get('REMOTE_ADDR', '')}"
+    key = f"customer-forms:{address_of(request)}"
     cache.add(key, 0, timeout=60)
     return cache.incr(key) > A_MINUTE

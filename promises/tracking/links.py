@@ -63,10 +63,10 @@ def path_by(link: CustomerLink) -> str:
 
 def address_of(order: Order) -> str:
     """The path of the order's page. Makes the link if there is none."""
-    return known_address(order) or _made_once(order, now())
+    return known_address(order) or make_once(order, now())
 
 
-def _made_once(order: Order, at: datetime) -> str:
+def make_once(order: Order, at: datetime) -> str:
     """Two that ask at once must get the same address: the second one finds what the first made."""
     with transaction.atomic():
         Order.objects.select_for_update(no_key=True).get(pk=order.pk)
