@@ -181,6 +181,7 @@ FILTERS: dict[str, Filter] = {
         ),
         Filter("stars", _("Customer stars"), lambda: _STARS, _stars),
         Filter("updated", _("Updated"), lambda: _UPDATED, _updated),
+        Filter("risk", _("Promise risk"), lambda: dict(RiskLevel.choices), _in("promise_risk"), several=True),
         _yes("conflict", _("Sources disagree"), Q(has_conflict=True)),
         _yes("held", _("On hold"), Q(is_held=True)),
         _yes("short", _("Stock short"), Q(is_short=True)),

@@ -27,7 +27,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     """The rule with its service level in per cent, as people speak of it."""
 
     level = forms.DecimalField(
-        label=gettext_lazy("service level, per cent"),
+        label=gettext_lazy("Service level, per cent"),
         min_value=Decimal(50),
         max_value=Decimal(99),
         decimal_places=1,
@@ -113,11 +113,25 @@ class PlannedSurgeAdmin(ScopedAdmin):
         )
 
 
+class PickupForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One time of a day at one warehouse."""
+
+    class Meta:
+        model = WarehousePickup
+        fields = ("warehouse", "at")
+        help_texts = {
+            "at": gettext_lazy(
+                "On the warehouse's own clock. What is ready before it leaves with it; there is none on closed days."
+            )
+        }
+
+
 @admin.register(WarehousePickup)
 class WarehousePickupAdmin(ScopedAdmin):
     """One row for each pick-up of a day. A warehouse without any has one at 17:00."""
 
     may_add = may_change = may_delete = True
+    form = PickupForm
     list_display = ("warehouse", "at", "zone")
     list_display_links = ("at",)
     list_select_related = ("warehouse__calendar",)

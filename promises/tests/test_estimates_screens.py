@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from orders.audit import AuditEntry
+from orders.models import Order
 from orders.tests.factories import MONDAY, after, make_order, make_shop, make_warehouse
 from orders.tests.staff import staff_client
 from promises.estimates.models import Estimate, PlannedSurge, PromiseRule, WarehousePickup
@@ -132,6 +133,16 @@ def test_a_promise_that_has_passed_is_late_and_no_longer_at_risk(reader):
     assert 'class="countdown num over"' in panel
     assert "odds to be in time" not in panel
     assert "At risk</span>" not in panel
+
+
+def test_the_board_is_narrowed_to_the_levels_of_risk(reader):
+    found = {level: make_order() for level in ("on_track", "watch", "at_risk", "")}
+    for level, order in found.items():
+        Order.objects.filter(pk=order.pk).update(promise_risk=level, promised_at=after(200))
+
+    board = reader.get("/admin/board/?risk=watch&risk=at_risk").content.decode()
+
+    assert {level for level, order in found.items() if order.number in board} == {"watch", "at_risk"}
 
 
 def test_who_may_not_see_estimates_does_not_see_the_panel():
