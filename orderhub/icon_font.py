@@ -20,6 +20,8 @@ NAMED = re.compile(r"""icon\s*[=:]\s*["']([a-z][a-z0-9_]+)["']""")
 EXPRESSIONS = frozenset(
     {"check_small", "close_small", "check", "close", "visibility", "visibility_off", "hub", "remove"}
 )
+# Shown by its style sheet: in fields for days and times.
+STYLED = re.compile(r"""content: ?["']([a-z][a-z0-9_]+)["']""")
 
 
 def unfold() -> Path:
@@ -37,6 +39,8 @@ def used() -> set[str]:
         if path.suffix in {".html", ".py", ".js"}:
             text = path.read_text(encoding="utf-8")
             names.update(SHOWN.findall(text), NAMED.findall(text))
+        elif path.name == "styles.css":
+            names.update(STYLED.findall(path.read_text(encoding="utf-8")))
     return names
 
 
