@@ -16,6 +16,7 @@ from orders import append_only
 from orders.tests.factories import after
 from promises import numbers, token
 from promises.commitments.models import Promise
+from promises.ledger import keys
 from promises.ledger.models import LogKey, LogLeaf, SellerProfile
 from promises.tests.factories_commitments import PERSON
 from promises.tests.factories_verification import make_chain, make_filed, paper_of, write_log
@@ -191,6 +192,20 @@ def test_ten_minutes_without_the_log_turn_the_page_red():
     assert verdict_of(ask(path, at=promise.made_at + timedelta(minutes=11))) == "ok"
 
 
+def test_a_code_that_was_signed_and_is_nowhere_recorded_is_red_not_unknown():
+    """As after the return to an old backup: the seller's own signature speaks against him."""
+    log = make_filed().pending.log
+    at = int(MONDAY_11.timestamp())
+    signed = token.sign(
+        log.origin, keys.token_key(log), number=numbers.draw(), issued_at=at, due=at + 1, ph=bytes(32)
+    )
+
+    response = ask(f"/v/{token.to_text(signed)}")
+
+    assert verdict_of(response) == "danger"
+    assert "Signed, but not in the log" in shown(response)
+
+
 def test_an_entry_altered_behind_our_back_is_never_shown_as_good():
     promise = make_filed()
     leaf = LogLeaf.objects.get(index=promise.pending.index)
@@ -277,9 +292,8 @@ def test_the_proof_file_alone_satisfies_the_stand_alone_verifier(tmp_path):
     first, promise = make_chain(date(2026, 6, 8))
     (tmp_path / "a.pdf").write_bytes(paper_of(promise))
     (tmp_path / "a.tlog-proof").write_bytes(ask(f"/v/{text_of(promise)}.tlog-proof").content)
-    keys = Client().get("/.well-known/promise-keys.txt").content.decode()
     trust = verify.Trust()
-    verify.read_keys(keys, trust)
+    verify.read_keys(Client().get("/.well-known/promise-keys.txt").content.decode(), trust)
 
     report = verify.verify([str(tmp_path / "a.pdf"), str(tmp_path / "a.tlog-proof")], verify.Wish(trust))
 

@@ -63,6 +63,8 @@ class Verdict:
     versions: tuple[Promise, ...] = ()
     outcome: Outcome | None = None
     evidence: Evidence | None = None
+    # The seller's key has signed it, and the house has no record of it.
+    is_denied: bool = False
     # Whether the typed fingerprint fits; None where none was typed.
     fits: bool | None = None
 
@@ -115,7 +117,7 @@ def by_token(text: str, at: datetime) -> Verdict:
         found = Authenticity.DIFFERS if versions else Authenticity.UNKNOWN
         return Verdict(authenticity=found, at=at)
     if promise is None:
-        return Verdict(authenticity=Authenticity.DIFFERS, at=at)
+        return Verdict(authenticity=Authenticity.DIFFERS, at=at, is_denied=key.revoked_at_size is None)
     return _judged(promise, versions, said, key, at)
 
 

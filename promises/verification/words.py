@@ -51,6 +51,8 @@ def sentence(found: Verdict) -> Sentence:
             _("Not found"),
             _("We know no such number. Compare it with your paper, letter by letter."),
         )
+    if found.is_denied:
+        return _not_logged()
     if found.authenticity == Authenticity.DIFFERS:
         return Sentence(
             "danger",
@@ -64,14 +66,18 @@ def sentence(found: Verdict) -> Sentence:
             _("This does not mean that it is false. Keep your paper and try again later."),
         )
     if found.is_unlogged:
-        return Sentence(
-            "danger",
-            _("Signed, but not in the log"),
-            _(
-                "The seller has signed it and not registered it in time. Keep it as evidence; ask for a new document."
-            ),
-        )
+        return _not_logged()
     return _of_state(found)
+
+
+def _not_logged() -> Sentence:
+    return Sentence(
+        "danger",
+        _("Signed, but not in the log"),
+        _(
+            "The seller has signed it and not registered it in time. Keep it as evidence; ask for a new document."
+        ),
+    )
 
 
 def _of_state(found: Verdict) -> Sentence:
