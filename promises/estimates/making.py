@@ -150,6 +150,7 @@ class Desk:
         journey, previous = self.journeys[order.pk], self.current.get(order.pk)
         if journey.delivered_at is not None or journey.is_struck:
             self.ended[order.pk] = journey
+            self._watch_no_more(previous)
             self._show(order, None, "")
             return
         rule = self.rules.get(order.shop_id) or self.rules.get(None) or PromiseRule()

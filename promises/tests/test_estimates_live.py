@@ -321,6 +321,15 @@ def test_an_estimate_is_scored_when_its_date_passes_and_a_late_report_corrects_i
     assert estimated(arrived(order, 30), at=after(24 * 14)).outcome == "kept"
 
 
+def test_an_order_that_arrived_without_ever_having_had_a_date_is_not_looked_at_again():
+    order = make_open_order()
+    assert estimated(order).check_at is not None
+
+    said = estimated(arrived(order, 24), at=after(24))
+
+    assert (said.no_date, said.outcome, said.check_at) == ("not_enough_history", "", None)
+
+
 def test_a_cancelled_order_is_neither_kept_nor_missed():
     make_history(400, warehouse=None)
     rebuild(MONDAY)
