@@ -4,41 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import models
 from django.db.models import Count, QuerySet, Value
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
+from orders.by_hour import Hour, hours_of, key_of
 from orders.models import Order, Todo
 from orders.people import visible
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-    from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models.sql.compiler import SQLCompiler
 
-N_HOURS = 24
 HEIGHT = 24
 SEES_TODOS = "orders.view_todo"
-
-
-class Hour(models.Func):
-    """ "2026-11-22 19" in UTC. Truncating by the database's own function: on SQLite Django would call Python for each row."""
-
-    output_field = models.CharField()
-    template = "SUBSTR(%(expressions)s, 1, 13)"
-
-    def as_postgresql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        return self.as_sql(
-            compiler, connection, template="TO_CHAR(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +90,6 @@ class Kind:
         return f"{reverse(self.changelist)}?{urlencode(given)}"
 
 
-def hours_of(at: datetime) -> list[datetime]:
-    """The beginnings of the last 24 hours; the hour that runs is the last one."""
-    first = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=N_HOURS - 1)
-    return [first + timedelta(hours=number) for number in range(N_HOURS)]
-
-
 def kinds(user: User) -> list[Kind]:
     """What this person may see of the day."""
     orders = visible(Order.objects.all(), user)
@@ -133,7 +110,7 @@ def day(kinds: list[Kind], at: datetime, tallies: Mapping[tuple[str, str], int])
 
 
 def _line(kind: Kind, hours: list[datetime], found: Mapping[tuple[str, str], int]) -> Line:
-    numbers = [found.get((kind.key, f"{hour:%Y-%m-%d %H}"), 0) for hour in hours]
+    numbers = [found.get((kind.key, key_of(hour)), 0) for hour in hours]
     most = max(numbers) or 1
     bars = []
     for number, (hour, n) in enumerate(zip(hours, numbers, strict=True)):

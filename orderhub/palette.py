@@ -15,6 +15,7 @@ from orderhub import navigation
 from orders.board import search
 from orders.board.views import house_views, saved_for
 from orders.models import Order
+from orders.states import forced
 
 MAY_SEE_ORDERS = "orders.view_order"
 MOST_ORDERS = 8
@@ -32,11 +33,25 @@ ACTIONS = (
     (gettext_lazy("Show the help"), "admin:help", "help", ""),
 )  # fmt: skip
 
+# What the palette says below its list in a state it is asked to be shown in.
+NOTES = {
+    "loading": gettext_lazy("Loading"),
+    "empty_first": gettext_lazy("There is nothing to go to yet."),
+    "empty_filtered": gettext_lazy("Nothing matches what you typed."),
+    "error": gettext_lazy("The list could not be read."),
+    "stale": gettext_lazy("This may be older than it looks."),
+    "no_permission": gettext_lazy("Your roles do not allow this."),
+}
+
 
 def pages(site: AdminSite) -> list[URLPattern]:
     def palette(request: HttpRequest) -> HttpResponse:
+        state = forced(request)
+        if state == "error":
+            return JsonResponse({"groups": [], "note": str(NOTES[state])}, status=503)
         groups = found(request, request.GET.get("q", "").strip()[:MOST_TYPED])
-        return JsonResponse({"groups": [group for group in groups if group["items"]]})
+        shown = [group for group in groups if group["items"]] if state in ("", "stale") else []
+        return JsonResponse({"groups": shown, "note": str(NOTES.get(state, ""))})
 
     return [path("palette/", site.admin_view(palette), name="palette")]
 
@@ -65,6 +80,7 @@ def orders(request: HttpRequest, term: str) -> list[dict[str, Any]]:
             "hint": f"{row.shop.name} {row.external_id} · {row.get_stage_display()}",
             "url": reverse("admin:orders_order_change", args=[row.pk]),
             "icon": "order",
+            "is_data": True,
         }
         for row in rows
     ]
@@ -78,7 +94,13 @@ def views(request: HttpRequest) -> Iterable[dict[str, Any]]:
     for code, view in house_views().items():
         yield {"title": str(view.name), "hint": "", "url": f"{board}?view={code}", "icon": "kanban"}
     for row in saved_for(request.user):
-        yield {"title": row.name, "hint": "", "url": f"{board}?view={row.pk}", "icon": "kanban"}
+        yield {
+            "title": row.name,
+            "hint": "",
+            "url": f"{board}?view={row.pk}",
+            "icon": "kanban",
+            "is_data": True,
+        }
 
 
 def own_pages(request: HttpRequest) -> Iterable[dict[str, Any]]:

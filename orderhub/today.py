@@ -34,9 +34,11 @@ from orders.audit import AuditEntry
 from orders.board import counting
 from orders.board.filters import Looking, stages_of
 from orders.board.query import BoardQuery
+from orders.by_hour import hours_of
 from orders.models import OrderStep, Todo
 from orders.people import visible
 from orders.stages import STEP_ROWS, Step, StepState
+from orders.states import forced
 from promises import calibration_house
 from promises.calibration_rows import MOST as MOST_JUDGED
 from promises.calibration_sources import midnight
@@ -219,6 +221,7 @@ def index(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "today": read(opening),
         "live_cursor": opening.cursor,
         "looking_at": person.at,
+        "state": forced(request),
         **_refusal(person),
     }
     if request.headers.get("X-Fragment") == "1":
@@ -305,7 +308,7 @@ Tallies = dict[tuple[str, str], int]
 
 def _tallied(person: Person, kinds: list[last_day.Kind]) -> Tallies:
     """Everything that is counted beside the open orders, in one statement: (what, of which) -> number."""
-    since = last_day.hours_of(person.at)[0]
+    since = hours_of(person.at)[0]
     wanted = [kind.tally(since) for kind in kinds] + health_of_sources.tallies(person.user, person.at)
     if person.may(SEES_TODOS):
         wanted.append(_tally("todos", my_todos(person)))
@@ -497,5 +500,6 @@ def late_steps(request: HttpRequest, site: AdminSite) -> HttpResponse:
         "title": _("Steps that were done late"),
         "page": page,
         "rows": [(step, step.done_at - step.due_at) for step in page],
+        "state": forced(request),
     }
     return TemplateResponse(request, "hub/today_steps.html", context)

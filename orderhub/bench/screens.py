@@ -213,8 +213,9 @@ def _page(name: str, *numbers: int) -> str:
 def _two_orders() -> tuple[int, int]:
     from orders.models import Order
 
-    late = Order.objects.filter(is_open=True, stalled_at__isnull=False).order_by("pk").first()
-    late = late or Order.objects.filter(is_open=True).order_by("step_due_at").first()
+    on_the_way = Order.objects.filter(is_open=True).exclude(stage="delivered")
+    late = on_the_way.filter(stalled_at__isnull=False).order_by("pk").first()
+    late = late or on_the_way.order_by("promised_at", "step_due_at").first()
     done = Order.objects.filter(stage="delivered").order_by("-pk").first()
     assert late is not None
     assert done is not None
@@ -297,7 +298,7 @@ class Look:
         if self.options.pictures and (language, theme, width) in PICTURES:
             self.options.pictures.mkdir(parents=True, exist_ok=True)
             name = f"{screen.name}-{language[:2]}-{theme}-{width}.jpg"
-            page.screenshot(path=self.options.pictures / name, type="jpeg", quality=78)
+            page.screenshot(path=self.options.pictures / name, type="jpeg", quality=45)
 
     def _foreign(self, page: Any, language: str) -> list[str]:
         """Words of the other language, apart from data."""
@@ -374,7 +375,8 @@ def _words_of_data() -> list[str]:
     words = {
         name for model in (Customer, Shop, Warehouse) for name in model.objects.values_list("name", flat=True)
     }
-    words |= set(Connection.objects.values_list("label", flat=True))
+    # Sources are told by the names of their connections.
+    words |= {name for row in Connection.objects.values_list("label", "slug") for name in row}
     words |= set(FieldMapping.objects.values_list("name", flat=True))
     words |= set(User.objects.values_list("username", flat=True)) | {"简体中文", "中"}
     return sorted(filter(None, words), key=len, reverse=True)

@@ -221,6 +221,8 @@
     const box = make("dialog", { class: "dialog hub-palette", id: "hub-palette", "aria-label": text("key_palette") }, input, list, note);
     let at = 0;
     let asked = 0;
+    const wanted = new URLSearchParams(location.search).get("_state");
+    const forced = wanted ? `&_state=${encodeURIComponent(wanted)}` : "";
     const options = () => [...list.querySelectorAll("[role=option]")];
     const mark = (next) => {
       const all = options();
@@ -230,22 +232,22 @@
       if (all.length) input.setAttribute("aria-activedescendant", all[at].id);
       else input.removeAttribute("aria-activedescendant");
     };
-    const draw = (groups, term) => {
+    const draw = (groups, term, said) => {
       let n = 0;
       list.replaceChildren(...groups.map((group, g) => make("div", { role: "group", "aria-labelledby": `hub-palette-group-${g}` },
         make("h3", { id: `hub-palette-group-${g}` }, group.title),
-        ...group.items.map((item) => make("a", { role: "option", id: `hub-palette-${n++}`, href: item.url, tabindex: "-1" }, icon(item.icon), make("span", {}, item.title), make("small", { class: "muted" }, item.hint))))));
-      note.textContent = n ? "" : text("palette_none", { q: term });
+        ...group.items.map((item) => make("a", { role: "option", id: `hub-palette-${n++}`, href: item.url, tabindex: "-1" }, icon(item.icon), make("span", item.is_data ? { translate: "no" } : {}, item.title), make("small", item.is_data ? { class: "muted", translate: "no" } : { class: "muted" }, item.hint))))));
+      note.textContent = said || (n ? "" : text("palette_none", { q: term }));
       mark(0);
     };
     const ask = async () => {
       const mine = ++asked;
       const term = input.value.trim();
       try {
-        const response = await fetch(`${config.urls.palette}?q=${encodeURIComponent(term)}`, { headers: { Accept: "application/json" } });
+        const response = await fetch(`${config.urls.palette}?q=${encodeURIComponent(term)}${forced}`, { headers: { Accept: "application/json" } });
         if (!response.ok) throw new Error(String(response.status));
         const answer = await response.json();
-        if (mine === asked) draw(answer.groups, term);
+        if (mine === asked) draw(answer.groups, term, answer.note);
       } catch {
         if (mine === asked) { list.replaceChildren(); note.textContent = text("palette_failed"); }
       }
