@@ -59,8 +59,15 @@ def read(user: User, at: datetime, tallies: Mapping[tuple[str, str], int]) -> li
     if user.has_perm(SEES_CONNECTIONS):
         return _connections(user, at, tallies)
     if user.has_perm(SEES_SOURCES):
-        return [_heard(row, at) for row in SourceHeard.objects.order_by("source")[:100]]
+        return [_heard(row, at) for row in _heard_in_scope(user).order_by("source")[:100]]
     return []
+
+
+def _heard_in_scope(user: User) -> QuerySet[SourceHeard]:
+    """Without those of a shop or a warehouse that this person does not see; what serves the whole house is everybody's."""
+    of_a_place = Connection.objects.exclude(shop=None, warehouse=None)
+    hidden = of_a_place.exclude(pk__in=visible(Connection.objects.all(), user).values("pk"))
+    return visible(SourceHeard.objects.all(), user).exclude(source__in=hidden.values("slug"))
 
 
 def tallies(user: User, at: datetime) -> list[QuerySet[Any, Any]]:
