@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils.timezone import now
 
 from orders import tasks
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, Todo
 from orders.stages import RiskLevel, Stage, Step, StepState
 from promises import commitments, estimates
 from promises.commitments import discipline, issuing, life, papers
@@ -245,8 +245,21 @@ def _refuse(request: IssueRequest, refused: NotIssued, at: datetime) -> None:
         request.not_before = _when(request, refused, at)
     else:
         request.state, request.ended_at = State.REFUSED, at
+    if refused.code == "needs_person":
+        _leave_to_person(request.order, at)
     request.code, request.words = refused.code, refused.words
     request.save(update_fields=["state", "ended_at", "code", "words", "not_before"])
+
+
+def _leave_to_person(order: Order, at: datetime) -> None:
+    """A to-do for sales, once; the next version closes it."""
+    Todo.objects.get_or_create(
+        order=order,
+        kind=Todo.Kind.REQUEST,
+        subject=issuing.TODO,
+        done_at=None,
+        defaults={"owner": "sales", "opened_at": at, "is_demo": order.is_demo},
+    )
 
 
 def _when(request: IssueRequest, refused: NotIssued, at: datetime) -> datetime:

@@ -16,7 +16,7 @@ from django.db.models import Max
 
 from orders import audit
 from orders.board.written import write_promise
-from orders.models import Order
+from orders.models import Order, Todo
 from orders.stages import Stage
 from orders.transitions import Cause
 from promises import canonical, commitments, estimates, numbers, token
@@ -28,6 +28,7 @@ from promises.estimates.places import zone_of
 from promises.ledger import keys, reading, writing
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from django.contrib.auth.models import User
 
     from promises.estimates.models import Estimate
@@ -45,6 +46,8 @@ TOO_LATE = frozenset(
         Stage.RETURNED.value,
     }
 )
+# What sales is asked where the hub itself may not move a date (orders.work.REQUESTS).
+TODO = "move_date"
 ENDED = frozenset({State.KEPT.value, State.MISSED.value, State.WAIVED.value, State.UNKNOWN.value})
 
 
@@ -122,7 +125,9 @@ def draw_up(order: Order, wish: Wish, *, at: datetime) -> Draft:
         # What was revoked has ended: the next commitment is a new one, with a number of its own.
         previous = None
     estimate = estimates.current(order)
-    chosen = choose(order, estimate, zone(order, estimate), day=wish.day, at=at)
+    # The hub moves a date because the estimate says so, whatever a person had confirmed before.
+    day = estimate.due_on if wish.is_automatic and previous and estimate else wish.day
+    chosen = choose(order, estimate, zone(order, estimate), day=day, at=at)
     _check_step(previous, wish, chosen, estimate, at)
     try:
         seller = writing.seller(is_demo=order.is_demo)
@@ -135,7 +140,7 @@ def draw_up(order: Order, wish: Wish, *, at: datetime) -> Draft:
     ph = canonical.digest(data)
     signed = token.sign(
         log.origin,
-        keys.token_key(log),
+        _key(log),
         number=number,
         issued_at=payload["issued_at"],
         due=payload["due"],
@@ -202,6 +207,14 @@ def _paper(log: TransparencyLog, seller: SellerProfile, number: str, previous: P
         seen=(head.size, bytes(head.root).hex()) if head else (0, ""),
         supersedes=previous.ph if previous else None,
     )
+
+
+def _key(log: TransparencyLog) -> Ed25519PrivateKey:
+    """What signs the code on papers. Raises NotIssued."""
+    try:
+        return keys.token_key(log)
+    except keys.KeyMissing as missing:
+        raise NotIssued("no_key", what=missing) from missing
 
 
 def terms_of(seller: SellerProfile) -> str:
@@ -330,6 +343,8 @@ def _tell_house(draft: Draft, promise: Promise) -> None:
     }
     with audit.acting(actor=wish.by or audit.current().actor, way=audit.current().way):
         audit.record("promise.issue", promise, after=after)
+    asked = Todo.objects.filter(order=draft.order, kind=Todo.Kind.REQUEST, subject=TODO, done_at=None)
+    asked.update(done_at=draft.at, done_by=wish.by, outcome=f"{promise}")
     write_promise(
         draft.order.pk,
         promised_at=promise.due,

@@ -42,6 +42,7 @@ WORDS: dict[str, StrOrPromise] = {
     "needs_person": _("For an order of this value or customer a person decides whether the date moves."),
     "inside_window": _("What is expected now still lies in the promised window: there is nothing to move."),
     "asked_already": _("A commitment for this order has been asked for already. The worker is on it."),
+    "no_key": _("The key that signs commitments cannot be read: %(what)s Nothing was issued; this request waits."),
     "paper": _("The paper could not be made: %(what)s. Nothing was issued."),
     "program": _("The program failed on this commitment. The reason is in the log of the worker; nothing was issued."),
     "not_cancelled": _(
@@ -54,7 +55,7 @@ WORDS: dict[str, StrOrPromise] = {
     ),
 }  # fmt: skip
 # What time or a person elsewhere puts right: the request waits instead of ending.
-WAITS = frozenset({"not_set_up", "too_soon"})
+WAITS = frozenset({"not_set_up", "too_soon", "no_key"})
 
 # Members of the payload in the words of the house.
 _WHERE: dict[str, StrOrPromise] = {

@@ -9,10 +9,10 @@ import time_machine
 
 from orders import steps
 from orders.board.written import write_promise
-from orders.models import OrderEvent
+from orders.models import Order, OrderEvent, Todo
 from orders.stages import RiskLevel
 from orders.tasks import dispatch_events
-from orders.tests.factories import MONDAY, after, make_order, make_shop, told
+from orders.tests.factories import MONDAY, after, make_customer, make_order, make_shop, told
 from orders.tests.staff import make_staff
 from orders.transitions import Cause
 from promises.commitments import asking, discipline
@@ -202,8 +202,6 @@ def test_the_first_commitment_and_a_persons_version_do_not_count_as_moves_of_the
 
 
 def test_above_a_value_or_a_number_of_stars_a_person_moves_the_date():
-    from orders.tests.factories import make_customer
-
     promise = make_promise()
     rule = CommitmentRule.objects.create(shop=promise.order.shop, person_from_total=1000, person_from_stars=4)
     order = promise.order
@@ -216,6 +214,49 @@ def test_above_a_value_or_a_number_of_stars_a_person_moves_the_date():
     rule.person_from_stars = 5
     rule.save()
     assert checked(promise, MONDAY_AFTER, after(1)) == "may"
+
+
+def test_the_hub_moves_an_endangered_date_to_the_estimates_own_day():
+    promise = make_promise()
+    endangered(promise, window_from=MONDAY_AFTER)
+
+    asking.work()
+
+    moved = Promise.objects.get(state=Promise.State.ACTIVE)
+    assert (moved.version, moved.is_automatic, moved.due) == (2, True, end_of(MONDAY_AFTER, "Asia/Shanghai"))
+    assert (moved.pending.body["by"], moved.pending.body["rc"]) == ("seller", "SELLER")
+    assert IssueRequest.objects.get().state == State.ISSUED
+
+
+def test_where_a_person_decides_sales_has_one_todo():
+    promise = make_promise()
+    CommitmentRule.objects.create(shop=promise.order.shop, person_from_stars=1)
+    promise.order.customer = make_customer(stars=5)
+    promise.order.save(update_fields=["customer"])
+    for _time in range(2):
+        endangered(promise, window_from=MONDAY_AFTER)
+        asking.work()
+        promise.order.estimates.all().delete()
+        Order.objects.update(promise_risk="")
+
+    assert IssueRequest.objects.count() == 2
+    assert set(IssueRequest.objects.values_list("code", flat=True)) == {"needs_person"}
+    todos = Todo.objects.filter(kind="request", subject="move_date")
+    assert list(todos.values_list("owner", "done_at")) == [("sales", None)]
+
+
+def test_without_the_key_a_request_waits_and_says_which_file_is_missing(settings):
+    make_promise()
+    order = make_promised_order()
+    for file in settings.LEDGER_KEY_DIR.glob("*token*.key"):
+        file.unlink()
+    asking.ask(order, by=None, at=MONDAY)
+
+    asking.work()
+
+    request = IssueRequest.objects.get()
+    assert (request.state, request.code) == (State.ASKED, "no_key")
+    assert "token" in request.words["what"]
 
 
 def test_the_worker_takes_up_what_a_dead_one_had_claimed_and_gives_up_after_five_tries(monday):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orders.audit import AuditEntry
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, Todo
 from orders.tests.factories import after, told
 from orders.tests.staff import make_staff
 from promises import canonical, commitments, token
@@ -111,6 +111,17 @@ def test_a_new_version_keeps_the_number_and_says_what_it_replaces_why_and_for_wh
     first.refresh_from_db()
     assert (first.state, first.judge_at) == (Promise.State.SUPERSEDED, None)
     assert Order.objects.get().promised_at == second.due
+
+
+def test_the_next_version_closes_the_todo_that_asked_for_it():
+    first = issued()
+    Todo.objects.create(
+        order=first.order, kind="request", subject="move_date", owner="sales", opened_at=after(1)
+    )
+
+    second = moved(first)
+
+    assert Todo.objects.values_list("done_at", "outcome").get(subject="move_date") == (after(2), str(second))
 
 
 def test_the_log_tells_the_same_story_to_whoever_replays_it():
