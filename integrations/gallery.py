@@ -31,6 +31,7 @@ from integrations.models import Connection, ImportRun, InboundMessage, UnmappedV
 from integrations.signatures import new_secret
 from integrations.views import SECRET_NAME
 from orders import audit
+from orders.by_hour import Hour, hours_of, key_of
 from orders.masters import Shop
 from orders.people import visible
 from orders.stages import Role
@@ -105,6 +106,19 @@ class Health:
     oldest_at: datetime | None = None
     lag: timedelta | None = None
     at_least: frozenset[str] = frozenset()
+    # Messages of the last 24 hours that failed, hour by hour.
+    failures: Sequence[tuple[datetime, int]] = ()
+
+    @property
+    def n_failures(self) -> int:
+        return sum(n for _hour, n in self.failures)
+
+    @property
+    def bars(self) -> list[tuple[int, int, int]]:
+        """(left, top, height) of each hour's bar in a drawing of 120 by 24."""
+        most = max((n for _hour, n in self.failures), default=0) or 1
+        heights = [-(-n * 24 // most) for _hour, n in self.failures]
+        return [(place * 5, 24 - height, height) for place, height in enumerate(heights)]
 
     @property
     def is_failing(self) -> bool:
@@ -186,7 +200,7 @@ def _one(request: HttpRequest, pk: int) -> Connection:
 
 
 def health(connections: Sequence[Connection], at: datetime, most: int = COUNTED) -> list[Health]:
-    """How these connections are doing, in four questions however many they are.
+    """How these connections are doing, in five questions however many they are.
 
     most: messages looked at for each number: the newest of today, the newest that failed, the oldest that wait.
     """
@@ -195,6 +209,7 @@ def health(connections: Sequence[Connection], at: datetime, most: int = COUNTED)
     today = _counted(messages.filter(received_at__gte=midnight).order_by("-received_at")[:most])
     failed = _counted(messages.filter(state=State.FAILED).order_by("-id")[:most])
     waiting = _counted(messages.filter(state=State.WAITING).order_by("id")[:most])
+    by_hour = _failures(messages, at, most)
     unmapped = UnmappedValue.objects.filter(mapped_at=None).values_list("connection")
     tallies = {"today": today, "failed": failed, "waiting": waiting}
     at_least = frozenset(
@@ -208,8 +223,20 @@ def health(connections: Sequence[Connection], at: datetime, most: int = COUNTED)
         lag = at - oldest if oldest else None
         meaning, word = _standing(one, at, lag)
         numbers = (n_today, n_failed, n_waiting, n_unmapped.get(one.pk, 0))
-        found.append(Health(one, meaning, word, *numbers, oldest, lag, at_least))
+        found.append(Health(one, meaning, word, *numbers, oldest, lag, at_least, by_hour(one.pk)))
     return found
+
+
+def _failures(
+    messages: QuerySet[InboundMessage], at: datetime, most: int
+) -> Callable[[int], list[tuple[datetime, int]]]:
+    """The last 24 hours of a connection, and how many messages of each have failed."""
+    hours = hours_of(at)
+    newest = messages.filter(state=State.FAILED).order_by("-id").values("pk")[:most]
+    rows = messages.filter(pk__in=newest, received_at__gte=hours[0]).order_by()
+    counted = rows.values_list("connection", Hour("received_at")).annotate(n=Count("pk"))
+    found = {(pk, hour): n for pk, hour, n in counted}
+    return lambda pk: [(hour, found.get((pk, key_of(hour)), 0)) for hour in hours]
 
 
 def _counted(chosen: QuerySet[InboundMessage]) -> dict[int, tuple[int, datetime | None]]:

@@ -219,3 +219,23 @@ def test_numbers_that_were_not_counted_to_the_end_say_so_on_every_connection():
     assert [one.at_least for one in cut] == [{"today", "failed"}] * 2
     assert [(one.n_today, one.n_failed, one.n_waiting) for one in whole] == [(3, 3, 0), (1, 0, 1)]
     assert [one.at_least for one in whole] == [set(), set()]
+
+
+@time_machine.travel(MONDAY + timedelta(hours=2, minutes=10), tick=False)
+def test_the_failures_of_a_day_are_drawn_and_told_hour_by_hour():
+    shop = make_shop()
+    busy, quiet = make_connection("busy", shop=shop), make_connection("quiet", shop=shop)
+    for number, minutes in enumerate((5, 10, 65, -60 * 30)):
+        arrive(busy, "fact", {"n": number}, at=MONDAY + timedelta(minutes=minutes))
+    InboundMessage.objects.update(state="failed")
+    arrive(quiet, "fact", {"n": 9}, at=MONDAY)
+
+    by_slug = {one.connection.slug: one for one in gallery.health([busy, quiet], MONDAY + timedelta(hours=2))}
+    page = integrator().get(ALL).content.decode()
+
+    told = [(hour, n) for hour, n in by_slug["busy"].failures if n]
+    assert told == [(MONDAY, 2), (MONDAY + timedelta(hours=1), 1)]
+    assert by_slug["busy"].bars[-3:] == [(105, 0, 24), (110, 12, 12), (115, 24, 0)]
+    assert by_slug["quiet"].n_failures == 0
+    assert page.count("3 messages failed in the last 24 hours") == 1
+    assert page.count('width="4"') == 24
