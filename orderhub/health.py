@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 
 from integrations.models import Connection, InboundMessage
 from orders.models import Order, OrderEvent, WorkSignal
+from promises.models import LogPending, TransparencyLog
 
 SILENT_FOR = timedelta(seconds=120)
 # Counts of what waits stop here: whoever asks every ten seconds must not cost a scan of millions.
@@ -144,6 +145,10 @@ def _metric_lines(at: datetime) -> Iterator[str]:
     yield from _gauge(
         "orders_set_aside", f"orders set aside for an operator {ceiling}", [("", _count(aside))]
     )
+    unwritten = LogPending.objects.filter(index=None)
+    yield from _gauge("log_waiting", f"log entries not written yet {ceiling}", [("", _count(unwritten))])
+    alarms = TransparencyLog.objects.exclude(alarm="")
+    yield from _gauge("log_alarms", "transparency logs in which nothing is signed", [("", _count(alarms))])
 
 
 def _gauge(name: str, meaning: str, values: Iterable[tuple[str, float]]) -> Iterator[str]:

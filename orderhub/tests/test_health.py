@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import connection
 
 from integrations.models import InboundMessage
 from integrations.tests.factories import arrive, make_connection, make_shop_with_connection, order_item
 from orders.tasks import pulse
 from orders.tests.factories import make_order
+from promises.models import TransparencyLog
+from promises.tests.factories_ledger import make_log
 
 NOON = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 TOKEN = "a-token-of-more-than-24-characters"
@@ -181,5 +184,18 @@ def test_metrics_ask_the_same_queries_for_many_orders(client, settings, django_a
     for _number in range(4):
         make_order()
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         figures(client)
+
+
+def test_metrics_tell_of_logs_that_are_not_written(client, settings):
+    settings.METRICS_TOKEN = TOKEN
+    before = figures(client)
+    log = make_log()
+    TransparencyLog.objects.filter(pk=log.pk).update(alarm="damaged")
+    cache.clear()
+
+    after = figures(client)
+
+    assert [before[name] for name in ("log_waiting", "log_alarms")] == [0, 0]
+    assert [after[name] for name in ("log_waiting", "log_alarms")] == [1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from orders.paging import BoundedPaginator
 from orders.scoped_admin import ScopedAdmin
+from promises.ledger import replaying
 from promises.ledger.models import Checkpoint, Cosignature, LogKey, LogLeaf, LogPending, TransparencyLog
 
 
@@ -35,11 +37,19 @@ class TransparencyLogAdmin(LogAdmin):
     readonly_fields = fields
 
 
+def _said(leaf: LogLeaf) -> dict[str, Any]:
+    """What the entry says; nothing where somebody has altered it so that it cannot be read."""
+    try:
+        return replaying.decoded(bytes(leaf.entry), leaf.index)
+    except replaying.BadEntry:
+        return {}
+
+
 @admin.register(LogLeaf)
 class LogLeafAdmin(LogAdmin):
     """The newest entries first. The address of each is by its row, its place stands in it."""
 
-    list_display = ("index", "log", "text")
+    list_display = ("index", "kind", "written", "about", "short_digest", "log")
     ordering = ("-log_id", "-index")
     fields = ("log", "index", "text", "digest")
     readonly_fields = fields
@@ -48,6 +58,23 @@ class LogLeafAdmin(LogAdmin):
     @admin.display(description=gettext_lazy("entry"))
     def text(self, leaf: LogLeaf) -> str:
         return bytes(leaf.entry).decode(errors="replace")
+
+    @admin.display(description=gettext_lazy("kind"))
+    def kind(self, leaf: LogLeaf) -> str:
+        return str(_said(leaf).get("t", "?"))
+
+    @admin.display(description=gettext_lazy("time"))
+    def written(self, leaf: LogLeaf) -> datetime | None:
+        ts = _said(leaf).get("ts")
+        return datetime.fromtimestamp(ts, UTC) if isinstance(ts, int) and 0 < ts < 2**32 else None
+
+    @admin.display(description=gettext_lazy("about"))
+    def about(self, leaf: LogLeaf) -> object:
+        return _said(leaf).get("ref")
+
+    @admin.display(description=gettext_lazy("hash"))
+    def short_digest(self, leaf: LogLeaf) -> str:
+        return bytes(leaf.leaf_hash).hex()[:16]
 
     @admin.display(description=gettext_lazy("hash"))
     def digest(self, leaf: LogLeaf) -> str:
@@ -65,13 +92,17 @@ class LogLeafAdmin(LogAdmin):
 
 @admin.register(Checkpoint)
 class CheckpointAdmin(LogAdmin):
-    list_display = ("size", "log", "digest", "created_at", "witnesses")
+    list_display = ("size", "short_digest", "created_at", "witnesses", "log")
     ordering = ("-log_id", "-size")
     fields = ("log", "size", "digest", "created_at", "note", "witnesses")
     readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("cosignatures")
+
+    @admin.display(description=gettext_lazy("root"))
+    def short_digest(self, head: Checkpoint) -> str:
+        return bytes(head.root).hex()[:16]
 
     @admin.display(description=gettext_lazy("root"))
     def digest(self, head: Checkpoint) -> str:
