@@ -14,8 +14,10 @@ from orders.models import Order, SourceHeard
 from orders.stages import FACT_KINDS, ParcelState, Stage
 from orders.tests.factories import MONDAY, add_fact, after, make_order, make_shop, settled, told
 from orders.tests.staff import make_staff
+from promises.tests.factories_commitments import make_promise
 from promises.tests.factories_estimates import make_estimate
 from promises.tests.factories_tracking import make_link
+from promises.token import to_text
 from promises.tracking import links, words
 from promises.tracking.causes import CAUSES, Cause, Signs, cause_of
 from promises.tracking.models import CustomerLink
@@ -436,3 +438,18 @@ def test_a_thousand_pages_of_orders_full_of_personal_data_show_none():
 
     assert (found, n_pages >= 1000) == ([], True)
     assert Contact.objects.get(pk=contact.pk).masked_name == "Z**"
+
+
+def test_the_commitment_stands_apart_from_the_estimate_and_is_checked_one_tap_away():
+    promise = make_promise()
+    path = make_link(promise.order)
+    make_estimate(promise.order)
+    with time_machine.travel(after(2), tick=False):
+        text = read(path)
+
+    verify = text.split('href="/v/')[1].split('"')[0]
+    assert verify == to_text(bytes(promise.token))
+    assert promise.shown_number in text
+    assert "Promised by" in text
+    assert "Estimated" in text
+    assert "d 1" in text.split("Promised by")[1].split("left")[0]
