@@ -41,6 +41,9 @@ LEDGER_KEY_DIR = KEY_DIR
 # Keys of other sellers' logs that this house signs as a witness; and who signs ours: "KEY ADDRESS" each.
 WITNESSED_LOGS = env.words("ORDERHUB_WITNESSED_LOGS")
 WITNESSES = env.words("ORDERHUB_WITNESSES")
+# The time-stamp authority, and the certificates (PEM) at whose end its stamps must lead.
+TSA_URL = env.text("ORDERHUB_TSA_URL")
+TSA_ROOTS = env.path("ORDERHUB_TSA_ROOTS", VAR_DIR / "tsa-roots.pem")
 # What a Prometheus server sends to read /metrics. Empty: staff only.
 METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")
 
@@ -325,6 +328,7 @@ STEWARD_SWEEPS = [
     "promises.ledger.audit_trail.sweep",
     "promises.ledger.sequencer.sweep",
     "promises.ledger.witnesses.sweep",
+    "promises.anchors.anchoring.sweep",
     "promises.commitments.asking.sweep",
     "promises.estimates.watching.sweep",
     "promises.tracking.updates.sweep",

@@ -86,7 +86,16 @@ BACKTEST = frozenset({"promises.view_backtestrun", "promises.add_backtestrun", "
 # The history that nobody can rewrite: who reads it.
 SEE_LEDGER = frozenset(
     f"promises.view_{model}"
-    for model in ("sellerprofile", "transparencylog", "logkey", "logpending", "logleaf", "checkpoint", "cosignature")
+    for model in (
+        "sellerprofile",
+        "transparencylog",
+        "logkey",
+        "logpending",
+        "logleaf",
+        "checkpoint",
+        "cosignature",
+        "anchor",
+    )
 )
 
 

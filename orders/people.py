@@ -229,6 +229,7 @@ SCOPE_PATHS: dict[str, str | None] = {
     "promises.lognode": None,
     "promises.checkpoint": None,
     "promises.cosignature": None,
+    "promises.anchor": None,
     "auth.user": None,
     "auth.group": None,
 }

@@ -29,6 +29,7 @@ TASKS = {
     "commitments": "promises.commitments.asking.work",
     "rates": "promises.verification.rate.work",
     "witnesses": "promises.ledger.witnesses.work",
+    "anchors": "promises.anchors.anchoring.work",
     "beat": "orders.tasks.beat",
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from promises.anchors import admin as anchors
 from promises.commitments import admin as commitments
 from promises.estimates import admin as estimates
 from promises.ledger import admin as ledger
 from promises.tracking import admin as tracking
 
-__all__ = ["commitments", "estimates", "ledger", "tracking"]
+__all__ = ["anchors", "commitments", "estimates", "ledger", "tracking"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from promises.anchors.models import Anchor
 from promises.backtest_runs import BacktestRun
 from promises.commitments.models import CommitmentRule, IssueRequest, Outcome, Promise, PromiseFile
 from promises.estimates.models import (
@@ -34,6 +35,7 @@ from promises.tracking.models import (
 )
 
 __all__ = [
+    "Anchor",
     "BacktestRun",
     "Checkpoint",
     "CommitmentRule",

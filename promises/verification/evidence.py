@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from promises import canonical, merkle, notes, proofs, token
+from promises.anchors import reading as anchors
 from promises.commitments.models import Promise
 from promises.ledger import keys, reading
 from promises.ledger.models import Checkpoint, Cosignature, TransparencyLog
@@ -26,6 +27,7 @@ class Evidence:
     is_true: bool | None = None
     witnesses: tuple[tuple[str, datetime], ...] = ()
     n_witnesses: int = 0
+    stamped_at: datetime | None = None
 
 
 def of(promise: Promise) -> Evidence:
@@ -42,7 +44,17 @@ def of(promise: Promise) -> Evidence:
         Cosignature.objects.filter(checkpoint__log=log).values("witness").distinct().count() if seen else 0
     )
     logged_at = datetime.fromtimestamp(entry["ts"], UTC)
-    return Evidence(log, place, head.size, logged_at, is_true=True, witnesses=tuple(seen), n_witnesses=known)
+    stamp = anchors.stamp_over(log, place)
+    return Evidence(
+        log,
+        place,
+        head.size,
+        logged_at,
+        is_true=True,
+        witnesses=tuple(seen),
+        n_witnesses=known,
+        stamped_at=stamp.at if stamp else None,
+    )
 
 
 def _entry(log: TransparencyLog, place: int, head: Checkpoint) -> dict[str, Any]:

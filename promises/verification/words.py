@@ -250,7 +250,7 @@ def trust(found: Verdict) -> list[Row]:
             "The code on the paper is the signature. Check it with verify.py and the seller's public keys, without us."
         ),
     )
-    return [signed, _logged(found, zone), _witnessed(found, zone), _stamped()]
+    return [signed, _logged(found, zone), _witnessed(found, zone), _stamped(found, zone)]
 
 
 def _logged(found: Verdict, zone: str) -> Row:
@@ -292,13 +292,15 @@ def _witnessed(found: Verdict, zone: str) -> Row:
     return Row("ok", _("Yes"), title, text, how)
 
 
-def _stamped() -> Row:
-    return Row(
-        "stale",
-        _("Not yet"),
-        _("Time-stamped by an independent service"),
-        _("No service has stamped the log's head."),
-        _(
+def _stamped(found: Verdict, zone: str) -> Row:
+    title = _("Time-stamped by an independent service")
+    proved = found.evidence
+    assert proved is not None  # noqa: S101 - see trust
+    if proved.stamped_at is None:
+        how = _(
             "Such a stamp would show when the entry was there at the latest, whatever the seller's clock said."
-        ),
-    )
+        )
+        return Row("stale", _("Not yet"), title, _("No service has stamped the log's head."), how)
+    text = _("The entry was there by %(at)s.") % {"at": at_place(proved.stamped_at, zone)}
+    how = _("The stamp is checked anew for this page, against the authority's own certificate.")
+    return Row("ok", _("Yes"), title, text, how)

@@ -1,0 +1,141 @@
+"""A time-stamp authority for tests: real HTTP on loopback, real stamps made by OpenSSL, and bad manners on demand."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CONFIG = """
+[tsa]
+default_tsa = it
+[it]
+serial = {folder}/serial
+crypto_device = builtin
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+accuracy = secs:1
+ess_cert_id_alg = sha256
+"""
+
+
+@dataclass
+class Authority:
+    """manner: "" answers rightly; "other" gives the stamp of its first question; "garbage" and "busy" say themselves."""
+
+    folder: Path
+    manner: str = ""
+    asked: list[bytes] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def roots(self) -> Path:
+        return self.folder / "root.pem"
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def make_certificates(folder: Path) -> None:
+    """A root, and under it a certificate that may do nothing but stamp."""
+    root_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    begun = datetime.now(UTC) - timedelta(days=1)
+
+    def certificate(subject: str, public, *extensions: tuple[x509.ExtensionType, bool]) -> x509.Certificate:
+        builder = x509.CertificateBuilder(
+            _name("test root"),
+            _name(subject),
+            public,
+            x509.random_serial_number(),
+            begun,
+            begun + timedelta(days=3650),
+        )
+        for extension, is_critical in extensions:
+            builder = builder.add_extension(extension, critical=is_critical)
+        return builder.sign(root_key, hashes.SHA256())
+
+    root = certificate(
+        "test root", root_key.public_key(), (x509.BasicConstraints(ca=True, path_length=None), True)
+    )
+    stamping = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    signer = certificate(
+        "test authority",
+        key.public_key(),
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (stamping, True),
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "root.pem").write_bytes(root.public_bytes(pem))
+    (folder / "signer.pem").write_bytes(signer.public_bytes(pem))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (folder / "serial").write_text("01\n")
+    (folder / "tsa.cnf").write_text(CONFIG.format(folder=folder))
+
+
+def stamp(folder: Path, question: bytes) -> bytes:
+    (folder / "question").write_bytes(question)
+    command = [
+        "openssl",
+        "ts",
+        "-reply",
+        "-queryfile",
+        "question",
+        "-signer",
+        "signer.pem",
+        "-inkey",
+        "key.pem",
+    ]
+    command += ["-config", "tsa.cnf", "-section", "it", "-out", "reply"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return (folder / "reply").read_bytes()
+
+
+@contextmanager
+def authority(folder: Path) -> Iterator[Authority]:
+    make_certificates(folder)
+    it = Authority(folder)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            question = self.rfile.read(int(self.headers["Content-Length"]))
+            it.asked.append(question)
+            is_right = self.headers["Content-Type"] == "application/timestamp-query"
+            if it.manner == "busy" or not is_right:
+                self.send_error(503 if is_right else 415)
+                return
+            body = b"<html>no</html>" if it.manner == "garbage" else stamp(folder, question)
+            if it.manner == "other":
+                body = stamp(folder, it.asked[0])
+            self.send_response(200)
+            self.send_header("Content-Type", "application/timestamp-reply")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    it.url = f"http://127.0.0.1:{server.server_port}/"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield it
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
