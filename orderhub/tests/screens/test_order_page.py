@@ -131,6 +131,16 @@ def test_the_side_follows_what_happens_and_leaves_focus_and_typing_alone(open_pa
     assert page.locator('[data-part="holds"] input[name=seen]').first.input_value() > seen
 
 
+def test_the_order_page_fits_with_letters_of_twice_their_size(open_page, manager, order):
+    page = open_page(manager, address(order), width=1440)
+
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+
+    wide = """[...document.querySelectorAll('.order *')].filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+      .map(one => one.outerHTML.slice(0, 120))"""
+    assert (overflow(page), page.evaluate(wide)[:5] if overflow(page) else []) == (0, [])
+
+
 def test_without_scripts_the_timeline_is_filtered_and_a_note_is_written(open_page, manager, order):
     page = open_page(manager, address(order), width=1440, javascript=False)
 
