@@ -58,7 +58,7 @@ def _words(log: TransparencyLog, alarm: TransparencyLog.Alarm) -> str:
         case TransparencyLog.Alarm.ROLLED_BACK:
             text = gettext(
                 "The database is older than what was signed in the log %(log)s. Nothing is signed any more. Restore "
-                "the newest backup; if there is none, begin a new log as docs/operations.md says."
+                "the newest backup; docs/commitments.md says what remains if there is none."
             )
         case TransparencyLog.Alarm.DAMAGED:
             text = gettext(
