@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from orderhub import live
+from orders.templatetags.hub import icon
 
 register = template.Library()
 
@@ -69,4 +70,6 @@ def freshness() -> SafeString:
     """The chip. Without a script it says when the page was made."""
     at = localtime(now())
     words = _("Data of %(at)s") % {"at": f"{at:%H:%M:%S}"}
-    return format_html('<span class="chip chip-neutral num" data-freshness>{}</span>', words)
+    return format_html(
+        '<span class="chip chip-neutral num" data-freshness>{}<span>{}</span></span>', icon("clock"), words
+    )

@@ -216,3 +216,10 @@ def test_a_machine_reads_of_a_failure_in_its_own_form(rf, address):
     assert answer.status_code == 500
     assert said["error"] == "internal_error"
     assert set(said) == {"error", "detail", "request_id"}
+
+
+def test_the_freshness_chip_has_a_shape_before_any_script_has_run():
+    page = staff_client("ops_manager").get("/admin/orders/shop/").content.decode()
+
+    chip = page.partition("data-freshness>")[2]
+    assert chip.startswith('<svg class="icon')
