@@ -46,8 +46,8 @@ def used() -> set[str]:
 
 def cut(names: set[str]) -> bytes:
     """The font with these icons only, reached by their names as before."""
-    from fontTools import subset  # type: ignore[import-untyped]
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools import subset
+    from fontTools.ttLib import TTFont
 
     font = TTFont(unfold() / SOURCE)
     glyphs = set(font.getGlyphOrder())

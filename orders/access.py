@@ -83,6 +83,11 @@ IMPORT_FILES = _connections(
 # Histories to be replayed: who uploads one also takes it away again.
 BACKTEST = frozenset({"promises.view_backtestrun", "promises.add_backtestrun", "promises.delete_backtestrun"})
 
+TUNE_PROMISES = frozenset(
+    f"promises.{may}"
+    for may in ("recalibrate", "delete_plannedsurge", "delete_warehousepickup", "delete_promiserule")
+)
+
 # The history that nobody can rewrite: who reads it.
 SEE_LEDGER = frozenset(
     f"promises.view_{model}"
@@ -120,7 +125,7 @@ ROLES: dict[str, RoleRow] = {
             | SEE_LEDGER | _edit("promises", "sellerprofile", "commitmentrule")
             | GIVE_WORD | REVOKE_LINKS | frozenset({"promises.revoke_promise", "promises.delete_commitmentrule"})
             | _edit("promises", "promiserule", "plannedsurge", "warehousepickup")
-            | frozenset({"promises.recalibrate", "promises.delete_plannedsurge", "promises.delete_warehousepickup", "promises.delete_promiserule"}),
+            | TUNE_PROMISES,
         ),
         RoleRow(
             "sales",

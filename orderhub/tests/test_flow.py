@@ -66,7 +66,9 @@ def test_every_function_and_every_row_of_the_flow_exists(row):
 def test_the_flow_knows_no_other_reactions_than_the_settings():
     line = next(line for line in PAGE.splitlines() if line.startswith("`ORDER_EVENT_PIPELINE`"))
 
-    assert [name for name in named_in(line) if name != "orderhub.settings.py"] == settings.ORDER_EVENT_PIPELINE
+    assert [
+        name for name in named_in(line) if name != "orderhub.settings.py"
+    ] == settings.ORDER_EVENT_PIPELINE
 
 
 def test_the_rules_on_the_page_are_those_that_are_built_in():

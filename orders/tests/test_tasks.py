@@ -74,7 +74,7 @@ def test_a_question_that_nobody_took_is_asked_again_even_if_the_clock_was_set_ba
 @pytest.mark.django_db
 def test_unknown_work_is_refused():
     with pytest.raises(
-        tasks.UnknownWork, match="polish is none of .*beat, bulk, .*dispatch, .*imports, inbox"
+        tasks.UnknownWork, match=r"polish is none of .*beat, bulk, .*dispatch, .*imports, inbox"
     ):
         tasks.hint("polish")
 

@@ -340,8 +340,11 @@ class Migration(migrations.Migration):
                 (
                     "purpose",
                     models.CharField(
-                        choices=[("log", "signs the log"), ("token", "signs the code on documents"),
-                            ("monitor", "signs the reports of the monitor")],
+                        choices=[
+                            ("log", "signs the log"),
+                            ("token", "signs the code on documents"),
+                            ("monitor", "signs the reports of the monitor"),
+                        ],
                         max_length=8,
                         verbose_name="purpose",
                     ),
