@@ -101,7 +101,6 @@ class Field:
     value: str
     claims: list[Claim]
     note: str = ""
-    url: str = ""
 
     @property
     def newest(self) -> Claim | None:
