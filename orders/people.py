@@ -219,7 +219,7 @@ SCOPE_PATHS: dict[str, str | None] = {
     "promises.promisefile": "promise__order",
     "promises.outcome": "promise__order",
     "promises.issuerequest": "order",
-    "promises.commitmentrule": "=shop",
+    "promises.commitmentrule": "",
     # Of single customers the log holds salted hashes only.
     "promises.sellerprofile": None,
     "promises.transparencylog": None,
@@ -310,5 +310,6 @@ _OWN_RULES: dict[str, Any] = {
         | (Q(owner=grant.user_id) if grant.own_customers else Q(pk__in=[]))
     ),
     "orders.shop": lambda grant, user: Q(pk__in=grant.shops) | Q(warehouse__in=grant.warehouses),
+    "promises.commitmentrule": lambda grant, user: Q(shop__in=grant.shops),
     "orders.warehouse": lambda grant, user: Q(pk__in=grant.warehouses) | Q(shop__in=grant.shops),
 }
