@@ -70,6 +70,9 @@ class Outlook:
     def chance(self, day: date) -> float:
         """That it arrives by the end of this day, given that it has not until now."""
         before = self._before
+        if before >= 1:
+            # Out for longer than anything that was ever seen: of such orders nothing is known.
+            return 0.0
         return max(0.0, (self.odds((day - self.first).days) - before) / (1 - before))
 
     def day_at(self, odds: float) -> date | None:

@@ -440,3 +440,12 @@ def test_the_worker_says_it_while_it_dispatches_and_the_board_shows_it(django_ca
     assert (order.promised_at, order.promise_risk) == (said.promised_at, "on_track")
     assert order.estimates.count() == 1
     assert not OrderEvent.objects.filter(order=order, dispatched_at=None).exists()
+
+
+def test_an_order_that_has_outlived_all_that_was_seen_has_no_odds():
+    outlook = making.Outlook(
+        date(2026, 6, 1), lambda days: 1.0 if days >= 5 else 0.5, 9.0, "city", 40, [], {}
+    )
+
+    assert outlook.chance(date(2026, 6, 20)) == 0.0
+    assert outlook.is_outlived
