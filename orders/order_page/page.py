@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -64,6 +64,8 @@ def live_context(
 ) -> dict[str, Any]:
     """What is drawn anew when the order changes while the page is open."""
     order, at = reading.order, reading.at
+    # The panels of other rooms tell of them as well.
+    prefetch_related_objects([order], "parcels")
     steps = {row.step: row for row in order.steps.select_related("done_by")}
     names = names_of(order, request.user)
     holds = list(order.holds.order_by("set_at")) if order.is_held else []
@@ -89,7 +91,7 @@ def live_context(
         "seen": lines.events[0].pk if lines.events else 0,
         "holds": holds,
         "lines": order.lines.order_by("sku"),
-        "parcels": order.parcels.order_by("waybill"),
+        "parcels": sorted(order.parcels.all(), key=lambda parcel: parcel.waybill),
         "panels": panels(order, request),
         "todos": list(Todo.objects.filter(order=order, done_at=None).order_by("due_at", "id")),
         "actions": order_actions.offered(order, request, list(steps.values()), holds, bar, failed),

@@ -94,11 +94,6 @@ def judge(promise_id: int, *, at: datetime) -> str:
     return promise.state
 
 
-def outcomes(number: str) -> Outcome | None:
-    """What came of the promise of this number; None while nothing is known."""
-    return Outcome.objects.filter(number=number).first()
-
-
 def _locked(promise_id: int) -> Promise:
     """Order first, as whoever issues does: two who wait for each other would wait for ever."""
     order_id = Promise.objects.values_list("order_id", flat=True).get(pk=promise_id)

@@ -11,13 +11,14 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from orders.models import Order
-from promises import estimates, numbers
-from promises.commitments import discipline, life
+from promises import numbers
+from promises.commitments import discipline
 from promises.commitments.issuing import ENDED, TOO_LATE, zone
-from promises.commitments.models import IssueRequest, Promise
+from promises.commitments.models import IssueRequest, Outcome, Promise
 from promises.commitments.payload import end_of
 from promises.commitments.refusals import in_words
 from promises.ledger.models import SellerProfile
+from promises.said import Said, said_of
 
 SEE = "promises.view_promise"
 ISSUE, REVOKE = "promises.issue_promise", "promises.revoke_promise"
@@ -57,37 +58,43 @@ def panel(order: Order, request: HttpRequest) -> dict[str, Any] | None:
 
 
 def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
-    chain = list(
-        Promise.objects.filter(order=order).select_related("pending", "made_by", "file").order_by("pk")
-    )
-    newest = chain[-1] if chain else None
+    said = said_of(order, request)
+    newest = said.promise
     asked = IssueRequest.objects.filter(order=order).order_by("-pk").first()
     may_issue = request.user.has_perm(ISSUE)
-    seller = SellerProfile.the_one()
     is_over = order.stage in TOO_LATE or not order.is_open
     return {
-        "versions": [_version(promise) for promise in chain],
+        "versions": [_version(promise) for promise in said.versions],
         "newest": newest,
         "number": numbers.shown(newest.number) if newest else "",
-        "outcome": life.outcomes(newest.number) if newest else None,
+        "outcome": _outcome(said),
         "asked": asked if asked and _is_news(asked, newest) else None,
         "asked_words": in_words(asked.code, asked.words) if asked and asked.code else "",
-        "is_set_up": seller is not None,
-        "apology": _apology(seller, newest),
+        # A promise has been made by somebody, and the profile of who promises cannot be deleted.
+        "is_set_up": newest is not None or SellerProfile.the_one() is not None,
+        "apology": _apology(newest),
         "may_set_up": request.user.has_perm("promises.change_sellerprofile"),
         "may_issue": may_issue and not is_over and (newest is None or newest.state == Promise.State.REVOKED),
         "may_move": may_issue and not is_over and newest is not None and newest.is_live and at <= newest.due,
         "may_revoke": request.user.has_perm(REVOKE) and newest is not None and newest.is_live,
         "may_waive": may_issue and newest is not None and newest.is_live and order.intent != "go",
         "is_overdue": newest is not None and newest.is_live and at > newest.due,
-        "hint": _hint(order, newest) if not is_over else "",
+        "hint": _hint(said) if not is_over else "",
     }
 
 
-def _apology(seller: SellerProfile | None, newest: Promise | None) -> str:
+def _outcome(said: Said) -> Outcome | None:
+    """What came of the newest number, whichever of its versions was in force then; None while nothing is known."""
+    newest = said.promise
+    same = (promise for promise in said.versions if newest and promise.number == newest.number)
+    return next((promise.outcome for promise in same if hasattr(promise, "outcome")), None)
+
+
+def _apology(newest: Promise | None) -> str:
     """What the customer of a missed promise reads on its page."""
     is_missed = newest is not None and newest.state in {Promise.State.MISSED, Promise.State.UNKNOWN}
-    return seller.apology if seller and is_missed else ""
+    seller = SellerProfile.the_one() if is_missed else None
+    return seller.apology if seller else ""
 
 
 def _version(promise: Promise) -> Version:
@@ -107,15 +114,15 @@ def _is_news(asked: IssueRequest, newest: Promise | None) -> bool:
     return asked.ended_at is None or newest is None or asked.ended_at >= newest.made_at
 
 
-def _hint(order: Order, newest: Promise | None) -> str:
+def _hint(said: Said) -> str:
     """What a person should look at: another day was confirmed, or half of such orders come after the window."""
+    order, newest = said.order, said.promise
     if newest is None or newest.state in ENDED or not newest.is_live:
         return ""
-    estimate = estimates.current(order)
-    if order.confirmed_on and end_of(order.confirmed_on, zone(order, estimate)) > newest.due:
+    if order.confirmed_on and end_of(order.confirmed_on, zone(order, said.estimate)) > newest.due:
         return _(
             "A later day has been confirmed since. Issue a new version, or confirm the promised day again."
         )
-    if discipline.is_outside(newest, estimate):
+    if discipline.is_outside(newest, said.estimate):
         return _("By the present estimate half of such orders arrive after the promised window.")
     return ""

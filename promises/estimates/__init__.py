@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 if TYPE_CHECKING:
     from orders.models import Order
     from promises.estimates.models import Estimate, PromiseRule
@@ -25,6 +27,6 @@ def rule_for(order: Order) -> PromiseRule:
     """The rule of the order's shop, the one for all others, or the usual values, unsaved."""
     from promises.estimates.models import PromiseRule
 
-    rules = {rule.shop_id: rule for rule in PromiseRule.objects.filter(shop=order.shop_id)}
-    default = None if rules else PromiseRule.objects.filter(shop=None).first()
-    return rules.get(order.shop_id) or default or PromiseRule()
+    rows = PromiseRule.objects.filter(Q(shop=order.shop_id) | Q(shop=None))
+    rules = {rule.shop_id: rule for rule in rows}
+    return rules.get(order.shop_id) or rules.get(None) or PromiseRule()

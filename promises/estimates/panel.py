@@ -18,9 +18,10 @@ from orders.stages import RiskLevel
 from promises import estimates
 from promises.estimates import words
 from promises.estimates.models import Estimate
+from promises.said import MOST_ESTIMATES, said_of
 
 SEE, SEE_RULE = "promises.view_estimate", "promises.view_promiserule"
-MOST_SHOWN = 12
+MOST_SHOWN = MOST_ESTIMATES - 1
 MEANS = {RiskLevel.ON_TRACK: "ok", RiskLevel.WATCH: "info", RiskLevel.AT_RISK: "warn"}
 ENDED = {Estimate.Outcome.KEPT: "ok", Estimate.Outcome.MISSED: "danger", Estimate.Outcome.VOID: "neutral"}
 
@@ -58,8 +59,8 @@ def panel(order: Order, request: HttpRequest) -> dict[str, Any] | None:
 
 
 def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
-    said = list(Estimate.objects.filter(order=order).order_by("-id")[: MOST_SHOWN + 1])
-    current = next((one for one in said if one.is_current), None)
+    known = said_of(order, request)
+    said, current = known.estimates, known.estimate
     if current is None:
         return {"said": None, "is_off": not estimates.rule_for(order).is_on, "may_set": _may_set(request)}
     kind, name = words.place(current)
@@ -126,7 +127,7 @@ def risk_of(said: Sequence[Estimate]) -> Risk | None:
         level=said[0].get_risk_display(),
         means=MEANS[RiskLevel(level)],
         since=said[run - 1].made_at,
-        is_at_least=run == len(said) == MOST_SHOWN + 1,
+        is_at_least=run == len(said) == MOST_ESTIMATES,
     )
 
 

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from orders.models import Order
+from promises.said import said_of
 from promises.tracking import links
 from promises.tracking.causes import Cause
 from promises.tracking.models import ContactClick, CustomerLink, MessageConsent, PageVisit
@@ -59,8 +60,9 @@ def panel(order: Order, request: HttpRequest) -> dict[str, Any] | None:
 
 
 def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, Any]:
-    """Six queries, five of them the picture's."""
-    user, picture, link = request.user, picture_of(order, at, is_whole=False), _link(order, at)
+    """Six queries, five of them the picture's; four where another panel has asked before what was said of the order."""
+    picture = picture_of(order, at, is_whole=False, said=said_of(order, request))
+    user, link = request.user, _link(order, at)
     may_open = user.has_perm(OPEN)
     return {
         "picture": picture,

@@ -21,6 +21,7 @@ from orders.transitions import facts_by_order
 from orders.units import FactRow, in_time
 from promises.commitments.models import Promise
 from promises.estimates.models import Estimate
+from promises.said import Said
 from promises.token import to_text
 from promises.tracking import causes, words
 from promises.tracking.models import CustomerRequest, NextUpdate
@@ -178,16 +179,18 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def picture_of(order: Order, at: datetime, *, is_whole: bool = True) -> Picture:
-    """Eight small queries, however long the order's history is.
+def picture_of(order: Order, at: datetime, *, is_whole: bool = True, said: Said | None = None) -> Picture:
+    """Eight small queries, however long the order's history is; one less where the order's parcels were prefetched.
 
-    is_whole=False: five; without the steps, the articles and where the news comes from.
+    is_whole=False: five; without the steps, the articles and where the news comes from. said: what the page it stands
+    on has read of the order already.
     """
-    rows = [row for row in order.parcels.order_by("pk") if row.state != ParcelState.VOIDED]
+    parcels = sorted(order.parcels.all(), key=lambda row: row.pk)
+    rows = [row for row in parcels if row.state != ParcelState.VOIDED]
     lines = list(order.lines.order_by("pk")) if is_whole else []
     facts = sorted(facts_by_order([order.pk]).get(order.pk, ()), key=in_time) if is_whole else []
-    estimate = Estimate.objects.filter(order=order, is_current=True).first()
-    promise = Promise.objects.filter(order=order).order_by("-pk").first()
+    estimate = said.estimate if said else Estimate.objects.filter(order=order, is_current=True).first()
+    promise = said.promise if said else Promise.objects.filter(order=order).order_by("-pk").first()
     stage, due = Stage(order.stage), _due(order, estimate, promise)
     delivered_at = _delivered_at(order, rows)
     signs = _signs(order, rows, due, at)
