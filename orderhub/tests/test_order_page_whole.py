@@ -66,7 +66,8 @@ def test_all_panels_together_ask_for_the_same_rows_once(role, name):
     with time_machine.travel(after(3), tick=False):
         statements = asked_by(client, name, order)
 
-    assert len(statements) <= 28
+    # Reading a scope is one statement; whoever sees every order has none to be read.
+    assert len(statements) <= 27 + (role != "ops_manager")
     assert {table: tables_of(statements)[table] for table in SHARED} == {
         "promises_estimate": 1,
         "promises_promise": 1,

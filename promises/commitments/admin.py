@@ -88,7 +88,11 @@ class SellerProfileAdmin(ScopedAdmin):
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and SellerProfile.the_one() is None
+        """One is enough. Only its own pages look whether there is one: every page's navigation asks for permissions."""
+        may = super().has_add_permission(request)
+        match = request.resolver_match
+        is_elsewhere = match is not None and not (match.url_name or "").startswith("promises_sellerprofile_")
+        return may and (is_elsewhere or SellerProfile.the_one() is None)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -6,6 +6,8 @@ from datetime import date
 
 import pytest
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orders.audit import AuditEntry
 from orders.models import Order
@@ -239,6 +241,20 @@ def test_an_operations_manager_says_who_promises_and_the_audit_keeps_it():
         ("create", "400-000-0000"),
         ("change", "400-111-1111"),
     ]
+
+
+def test_there_is_no_second_one_who_promises_and_other_pages_do_not_look():
+    client = staff_client("ops_manager", everything=True)
+    client.post("/admin/promises/sellerprofile/add/", SELLER)
+
+    form = client.get("/admin/promises/sellerprofile/add/")
+    second = client.post("/admin/promises/sellerprofile/add/", {**SELLER, "slug": "other"})
+    with CaptureQueriesContext(connection) as elsewhere:
+        assert client.get("/admin/board/").status_code == 200
+
+    assert (form.status_code, second.status_code) == (403, 403)
+    assert SellerProfile.objects.values_list("slug").get() == ("parts",)
+    assert not [query["sql"] for query in elsewhere if "sellerprofile" in query["sql"]]
 
 
 def test_a_name_that_hides_a_character_is_refused():
