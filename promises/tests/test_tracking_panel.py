@@ -24,7 +24,8 @@ pytestmark = pytest.mark.django_db
 
 
 def page_of(client, order) -> str:
-    return client.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
+    address = f"/admin/orders/order/{order.pk}/change/"
+    return client.get(address, headers={"Accept-Language": "en"}).content.decode()
 
 
 def panel_of(client, order) -> str:
@@ -180,7 +181,7 @@ def test_the_figures_are_those_of_the_orders_in_scope():
 def test_the_page_of_figures_needs_its_permission_and_says_when_there_is_nothing():
     address = "/admin/promises/customer/"
 
-    empty = staff_client("viewer", everything=True).get(address)
+    empty = staff_client("viewer", everything=True).get(address, headers={"Accept-Language": "en"})
     refused = staff_client(may=("orders.view_order",), everything=True).get(address)
 
     assert (empty.status_code, refused.status_code) == (200, 403)
