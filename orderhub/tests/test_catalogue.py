@@ -75,8 +75,15 @@ def test_stages_and_roles_are_called_as_the_trade_calls_them():
 def test_every_translation_is_chinese(po):
     plain = [entry.msgid for entry in po if not re.search("[\u4e00-\u9fff]", "".join(catalogue.texts(entry)))]
 
-    # The ways in of the audit log are codes, and the comma between names is a Chinese one.
-    assert sorted(plain) == [", ", "API", "admin, api, worker, command, import"]
+    # The ways in of the audit log are codes, carriers have names, and the comma between words is a Chinese one.
+    names = ["API", "DHL", "FedEx", "UPS"]
+    assert sorted(plain) == [
+        "%(n)s kB",
+        "%(who)s, %(at)s",
+        ", ",
+        *names,
+        "admin, api, worker, command, import",
+    ]
 
 
 def test_the_glossary_and_the_catalogue_use_the_same_words(po):
