@@ -51,6 +51,7 @@ def test_the_demo_has_commitments_in_force_moved_kept_and_missed_and_takes_them_
     assert not Promise.objects.exists()
     assert not Outcome.objects.exists()
     assert not SellerProfile.objects.exists()
+    assert not TransparencyLog.objects.exists()
 
 
 def test_a_seller_that_is_set_up_is_not_written_over_by_the_demo():

@@ -16,7 +16,7 @@ from promises.commitments import issuing, life, papers
 from promises.commitments.issuing import Wish
 from promises.commitments.models import Asker, Outcome, Promise, PromiseFile, Reason
 from promises.commitments.refusals import NotIssued
-from promises.ledger.models import SellerProfile
+from promises.ledger.models import SellerProfile, TransparencyLog
 
 # A paper takes a fifth of a second to make.
 N_OPEN, N_ENDED = 8, 3
@@ -59,14 +59,15 @@ def make_seller() -> None:
 
 
 def clear() -> dict[str, int]:
-    """Take the demo's commitments, their papers and its seller out again; how many of each."""
+    """Take the demo's commitments, their papers, their log and its seller out again; how many of each."""
     files = list(PromiseFile.objects.filter(is_demo=True))
     n_outcomes, _kinds = Outcome.objects.filter(is_demo=True).delete()
     PromiseFile.objects.filter(is_demo=True).delete()
     n_promises, _kinds = Promise.objects.filter(is_demo=True).delete()
+    n_logs, _kinds = TransparencyLog.objects.filter(is_demo=True).delete()
     n_sellers, _kinds = SellerProfile.objects.filter(is_demo=True).delete()
     transaction.on_commit(lambda: _unlink(files))
-    return {"promise": n_promises, "outcome": n_outcomes, "sellerprofile": n_sellers}
+    return {"promise": n_promises, "outcome": n_outcomes, "log": n_logs, "sellerprofile": n_sellers}
 
 
 def _unlink(files: Sequence[PromiseFile]) -> None:

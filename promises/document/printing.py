@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import warnings
 from datetime import datetime
 from functools import lru_cache
@@ -71,6 +72,8 @@ def _style() -> tuple[Any, Any]:
 
     faces.bundled()
     fonts = FontConfiguration()
+    # It lets go of its files by functions that are gone when the process ends.
+    atexit.register(_style.cache_clear)
     text = get_template(STYLE).render({"regular": _address(faces.REGULAR), "bold": _address(faces.BOLD)})
     # Our own stylesheet, which holds nothing from outside, is the one place that reads files: the two fonts.
     return fonts, CSS(string=text, font_config=fonts, url_fetcher=_only("file"))
