@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -161,8 +162,12 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(request: HttpRequest, label: str, icon: str) -> dict[str, Any] | None:
-    for model, model_admin in admin.site._registry.items():
-        if model._meta.label_lower == label and model_admin.has_view_permission(request):
-            link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-            return {"title": capfirst(model._meta.verbose_name_plural), "icon": icon, "link": link}
-    return None
+    try:
+        model = apps.get_model(label)
+    except LookupError:
+        return None
+    model_admin = admin.site._registry.get(model)
+    if model_admin is None or not model_admin.has_view_permission(request):
+        return None
+    link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return {"title": capfirst(model._meta.verbose_name_plural), "icon": icon, "link": link}

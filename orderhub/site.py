@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.http import urlencode
 from django.utils.module_loading import import_string
 from django.utils.timezone import now
@@ -102,6 +104,12 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             "calendar_banner": calendar_banner(request),
             **(_frame(request) if self.has_permission(request) else {}),
         }
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """Worked out when somebody looks at it: every page is given it, and the side bar shows its own places instead."""
+        if app_label:
+            return super().get_app_list(request, app_label)
+        return SimpleLazyObject(partial(super().get_app_list, request))
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Unfold's search box over record kinds. Not cached as Unfold does it: a role taken away is gone at once."""
