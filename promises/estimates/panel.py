@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.utils.formats import number_format
@@ -78,7 +79,7 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         "place": name,
         "basis": words.basis(current),
         "is_moved": current.has_date and current.promised_at not in {None, current.due_at},
-        "is_other_zone": current.zone != get_current_timezone_name(),
+        "promised_on": _promised_on(current),
         "reasons": words.reasons(current, words.touching(current)),
         "why_no_date": why,
         "what_now": what_now,
@@ -89,6 +90,14 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         "is_stale": current.check_at is not None and current.check_at < at and not current.outcome,
         "may_set": _may_set(request),
     }
+
+
+def _promised_on(current: Estimate) -> date | None:
+    """The day at the destination at whose end the promise ends; None where the clock of the page shows that already."""
+    if current.promised_at is None or current.zone == get_current_timezone_name():
+        return None
+    there = current.promised_at.astimezone(ZoneInfo(current.zone))
+    return there.date() if (there.hour, there.minute) == (23, 59) else None
 
 
 def _may_set(request: HttpRequest) -> bool:

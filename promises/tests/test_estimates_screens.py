@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -12,6 +13,7 @@ from orders.models import Order
 from orders.tests.factories import MONDAY, after, make_order, make_shop, make_warehouse
 from orders.tests.staff import staff_client
 from promises.estimates.models import Estimate, PlannedSurge, PromiseRule, WarehousePickup
+from promises.eta.orders import end_of
 from promises.tests.factories_estimates import DUE_ON, make_estimate
 
 pytestmark = pytest.mark.django_db
@@ -55,6 +57,18 @@ def test_the_panel_says_until_when_how_likely_and_from_how_many_orders(reader):
     assert "odds to be in time 95.8 %" in panel
     assert 'Orders ahead in the warehouse <span class="muted" translate="no">(38)</span>' in panel
     assert panel.index("2.1 days later") < panel.index("0.5 days earlier")
+
+
+def test_a_promise_of_another_zone_names_its_own_day_there_not_the_estimates(reader):
+    order = make_order()
+    promised_at = end_of(DUE_ON, ZoneInfo("America/Santiago"))
+    make_estimate(order, due_on=DUE_ON + timedelta(days=14), zone="America/Santiago", promised_at=promised_at)
+
+    panel = shown(reader, order)
+
+    assert "Promised by</span> <strong><time" in panel
+    assert "To the end of June 5, 2026 at the destination (America/Santiago)." in panel
+    assert "June 19, 2026</strong> · odds" in panel
 
 
 def test_without_enough_history_there_is_a_reason_and_no_date(reader):
