@@ -9,7 +9,7 @@ from django import template
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime, now
+from django.utils.timezone import get_current_timezone_name, localtime, now
 
 register = template.Library()
 
@@ -28,9 +28,23 @@ def day_and_time(at: datetime | None) -> SafeString:
     """ "November 24, 16:02" in the zone of the page."""
     if at is None:
         return SafeString("–")
-    here = localtime(at)
-    form = "MONTH_DAY_FORMAT" if here.year == localtime(now()).year else "DATE_FORMAT"
-    return _time(here, f"{date_format(here, form, use_l10n=True)} {here:%H:%M}")
+    return _day_and_time(localtime(at))
+
+
+@register.filter(expects_localtime=False)
+def on_its_clock(at: datetime | None) -> SafeString:
+    """ "December 3, 23:59 (America/Santiago)": not moved to the zone of the page; named where it is another one."""
+    if at is None:
+        return SafeString("–")
+    zone = str(at.tzinfo)
+    if zone == get_current_timezone_name():
+        return _day_and_time(at)
+    return format_html('{} (<span translate="no">{}</span>)', _day_and_time(at), zone)
+
+
+def _day_and_time(at: datetime) -> SafeString:
+    form = "MONTH_DAY_FORMAT" if at.year == localtime(now()).year else "DATE_FORMAT"
+    return _time(at, f"{date_format(at, form, use_l10n=True)} {at:%H:%M}")
 
 
 def _time(value: date | datetime, words: str) -> SafeString:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from zoneinfo import ZoneInfo
+
 import pytest
 import time_machine
 from django.apps import apps
@@ -15,6 +18,7 @@ from orders.models import Order, SourceHeard
 from orders.stages import FACT_KINDS, ParcelState, Stage
 from orders.tests.factories import MONDAY, add_fact, after, make_order, make_shop, settled, told
 from orders.tests.staff import make_staff
+from promises.eta.orders import end_of
 from promises.tests.factories_commitments import make_promise
 from promises.tests.factories_estimates import make_estimate
 from promises.tests.factories_tracking import make_link
@@ -455,3 +459,15 @@ def test_the_commitment_stands_apart_from_the_estimate_and_is_checked_one_tap_aw
     assert "Promised by" in text
     assert "Estimated" in text
     assert "d 1" in text.split("Promised by")[1].split("left")[0]
+
+
+def test_a_commitment_for_another_zone_shows_the_last_moment_on_the_clock_there():
+    there = "America/Santiago"
+    promise = make_promise(tz=there, due=end_of(date(2026, 6, 5), ZoneInfo(there)))
+    path = make_link(promise.order)
+
+    with time_machine.travel(after(2), tick=False):
+        promised = read(path).split("Promised by")[1].split("</div>")[0]
+
+    assert "June 5 23:59</time> (<span" in promised
+    assert f">{there}</span>)" in promised

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.urls import Resolver404, resolve
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django_stubs_ext import StrOrPromise
 
@@ -143,9 +142,7 @@ class Picture:
     @property
     def promise_local(self) -> datetime | None:
         """The commitment's date on the clock of the destination: a promise counts its days."""
-        if self.promise is None:
-            return None
-        return self.promise.due.astimezone(self.estimate.tz) if self.estimate else localtime(self.promise.due)
+        return self.promise.due.astimezone(self.promise.zone) if self.promise else None
 
     @property
     def promise_state_words(self) -> str:
