@@ -42,5 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _asks_database(item: pytest.Item) -> bool:
     markers = {marker.name for marker in item.iter_markers()}
+    if "embedded" in markers:
+        return False
     fixtures = set(getattr(item, "fixturenames", ()))
     return bool(markers & {"django_db", "processes", "browser"}) or bool(fixtures & _FIXTURES)

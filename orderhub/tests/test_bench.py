@@ -143,6 +143,7 @@ def test_a_hundredth_of_the_reliability_rows(tmp_path, row):
 
 
 @pytest.mark.processes
+@pytest.mark.embedded
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_measurement_leaves_no_process_behind(tmp_path, number):
     running = subprocess.Popen(

@@ -13,7 +13,7 @@ import pytest
 from orderhub import env, preparation, serve
 from orderhub.tests.house import left_of, until
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.embedded]
 
 
 def outside(**values):
