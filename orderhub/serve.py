@@ -92,6 +92,8 @@ def set_environment(*, demo: bool, host: str, port: int) -> None:
     os.environ["ORDERHUB_DEMO"] = "1" if demo else "0"
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ.setdefault("ORDERHUB_URL", f"http://{host}:{port}")
+    # What is printed on papers leads here, whatever the port.
+    os.environ.setdefault("ORDERHUB_PUBLIC_URL", f"http://{host}:{port}")
     named = env.words("ORDERHUB_HOSTS")
     if named and host not in named:
         # The house asks itself, here and from the sandbox, by its own address.

@@ -67,6 +67,18 @@ def served(environment, port, out):
         process.wait()
 
 
+def test_papers_name_the_port_that_is_served_unless_an_address_is_set(monkeypatch):
+    for given, named in (
+        ({}, "http://127.0.0.1:8123"),
+        ({"ORDERHUB_PUBLIC_URL": "https://h.cn"}, "https://h.cn"),
+    ):
+        monkeypatch.setattr(os, "environ", dict(given))
+
+        serve.set_environment(demo=True, host="127.0.0.1", port=8123)
+
+        assert os.environ["ORDERHUB_PUBLIC_URL"] == named
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_every_process_of_the_house(installation, tmp_path, number):
     with served(installation, free_port(), tmp_path / "log") as (process, everybody):
