@@ -45,7 +45,13 @@ def zone_choices() -> list[tuple[str, Any]]:
 
 
 class PreferenceForm(Form):
-    timezone = forms.ChoiceField(label=gettext_lazy("Time zone"), required=False, choices=zone_choices)
+    timezone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"),
+        required=False,
+        choices=zone_choices,
+        # Names of places, the same in every language.
+        widget=forms.Select(attrs={"translate": "no"}),
+    )
 
     class Meta:
         model = StaffPreference

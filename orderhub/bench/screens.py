@@ -187,7 +187,7 @@ def screens() -> list[Screen]:
         Screen("today", _page("index"), first="main"),
         Screen("board", board, first=rows),
         Screen("board-kanban", f"{board}?layout=kanban"),
-        Screen("board-empty", f"{board}?q=nothing-like-this"),
+        Screen("board-empty", f"{board}?q=000000000000"),
         Screen("board-keeper", board, "warehouse", rows),
         Screen("order-late", _page("orders_order_change", late), first="main"),
         Screen("order-delivered", _page("orders_order_change", done), "service", "main"),
@@ -326,7 +326,7 @@ class Look:
 
     def _foreign(self, page: Any, language: str) -> list[str]:
         """Words of the other language, apart from data."""
-        text: str = page.evaluate(WORDS)
+        text: str = re.sub(KEYS, " ", page.evaluate(WORDS))
         for known in self.data:
             text = text.replace(known, " ")
         if language == "en":
@@ -377,6 +377,8 @@ class Look:
             self.found.size("tabs", screen.name, n_presses)
 
 
+# Zones of the tz database, order numbers, names of HTTP's headers.
+KEYS = r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|\bOH\d{6}-\w+|\b(?:[A-Z][a-z]+-)+[A-Z][a-z]+\b|\bAuthorization\b"
 NAKED_CHIPS = """() => [...document.querySelectorAll('.chip')].filter(one => !one.querySelector('svg') || !one.textContent.trim())
   .map(one => one.outerHTML.slice(0, 120))"""
 # What a person reads, without what is data and what is typed.
@@ -402,6 +404,7 @@ def _words_of_data() -> list[str]:
     }
     # Sources are told by the names of their connections.
     words |= {name for row in Connection.objects.values_list("label", "slug") for name in row}
+    words |= {word for row in Shop.objects.values_list("code", "platform") for word in row}
     words |= set(FieldMapping.objects.values_list("name", flat=True))
     words |= set(User.objects.values_list("username", flat=True)) | {"简体中文", "中"}
     return sorted(filter(None, words), key=len, reverse=True)

@@ -178,9 +178,15 @@ def provenance(
     )
 
 
+@register.filter
+def source_name(source: object) -> str:
+    """As it is set up; what a person typed has no system behind it."""
+    return _("Person") if source == "person" else str(source)
+
+
 def provenance_words(source: object, fetched_at: datetime | None, occurred_at: datetime | None) -> str:
     """ "Source SF Express · fetched 21:03:12 · happened 20:58"."""
-    parts = [_("Source %(source)s") % {"source": source}]
+    parts = [_("Source %(source)s") % {"source": source_name(source)}]
     if fetched_at:
         parts.append(_("fetched %(at)s") % {"at": _of_day(fetched_at, "%H:%M:%S")})
     if occurred_at:
