@@ -183,7 +183,7 @@ def screens() -> list[Screen]:
     board = _page("board")
     rows = "[data-row], tbody tr"
     return [
-        Screen("login", _page("login"), user="", is_public=True),
+        Screen("login", _page("login"), user=""),
         Screen("today", _page("index"), first="main"),
         Screen("board", board, first=rows),
         Screen("board-kanban", f"{board}?layout=kanban"),
@@ -208,7 +208,7 @@ def screens() -> list[Screen]:
         Screen("commitments", _page("promises_promise_changelist"), is_ours=False),
         Screen("customer", _customers_page(late), user="", is_public=True),
         Screen("verify", "/v/", user="", is_public=True),
-        Screen("verified", f"/v/{_attestation_number()}", user="", is_public=True),
+        Screen("verified", f"/v/{_token()}", user="", is_public=True),
     ]
 
 
@@ -219,13 +219,14 @@ def _customers_page(order_id: int) -> str:
     return links.address_of(Order.objects.get(pk=order_id))
 
 
-def _attestation_number() -> str:
-    """Of a commitment in force, as it is typed from the paper."""
+def _token() -> str:
+    """Of a commitment in force, as its code carries it."""
+    from promises import token
     from promises.models import Promise
 
     promise = Promise.objects.filter(state=Promise.State.ACTIVE).order_by("pk").first()
     assert promise is not None
-    return str(promise.shown_number)
+    return token.to_text(bytes(promise.token))
 
 
 def _page(name: str, *numbers: int) -> str:
@@ -326,7 +327,7 @@ class Look:
 
     def _foreign(self, page: Any, language: str) -> list[str]:
         """Words of the other language, apart from data."""
-        text: str = re.sub(KEYS, " ", page.evaluate(WORDS))
+        text: str = KEYS.sub(" ", page.evaluate(WORDS))
         for known in self.data:
             text = text.replace(known, " ")
         if language == "en":
@@ -377,8 +378,11 @@ class Look:
             self.found.size("tabs", screen.name, n_presses)
 
 
-# Zones of the tz database, order numbers, names of HTTP's headers.
-KEYS = r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|\bOH\d{6}-\w+|\b(?:[A-Z][a-z]+-)+[A-Z][a-z]+\b|\bAuthorization\b"
+# Zones of the tz database, numbers of orders and attestations, names of HTTP's headers. Chinese letters count as \w: no \b.
+KEYS = re.compile(
+    r"(?<![A-Za-z])(?:[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|OH\d{6}-[0-9A-Z]+|[0-9A-Z]{4}(?:-[0-9A-Z]{1,4}){4}"
+    r"|(?:[A-Z][a-z]+-)+[A-Z][a-z]+|Authorization)(?![A-Za-z])"
+)
 NAKED_CHIPS = """() => [...document.querySelectorAll('.chip')].filter(one => !one.querySelector('svg') || !one.textContent.trim())
   .map(one => one.outerHTML.slice(0, 120))"""
 # What a person reads, without what is data and what is typed.
