@@ -50,6 +50,8 @@ def render(
         {
             **said(payload),
             "qr": qr(verify_url + token_text),
+            # For programs, which open the file without eyes: with it the file alone tells all that is checked.
+            "link": verify_url + token_text,
             "address": _as_typed(verify_url),
             "fingerprint": in_fours(canonical.digest(data)[:16]),
             "terms": [part.strip() for part in terms.split("\n") if part.strip()],

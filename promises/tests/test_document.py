@@ -20,6 +20,7 @@ from promises import canonical
 from promises.document import Letterhead, Unprintable, faces, render
 from promises.document.printing import to_pdf
 from promises.tests.promise import payload
+from promises.verification import verify
 
 AT = datetime(2025, 11, 22, tzinfo=UTC)
 TOKEN = ("AEZ2345672ABCDEFGHIJKLMNOPQRSTUVWXY" * 6)[:191]
@@ -130,6 +131,10 @@ def test_the_code_is_thirty_millimetres_wide_and_still_read_at_a_hundred_dots_an
         30 * modules / (modules + 8), abs=0.6
     )
     assert read(picture(data, dpi=100).convert("L")) == [(URL + TOKEN).upper()]
+
+
+def test_the_code_is_a_link_too_for_programs_that_have_no_eyes():
+    assert verify.paper(paper()).token == TOKEN.upper()
 
 
 def test_the_payload_is_attached_to_the_byte():

@@ -161,7 +161,8 @@ def test_a_paper_as_it_is_really_printed_is_opened_and_true(tmp_path):
     code, said = run(str(promise.file.full_path))
 
     assert code == 0
-    assert {one["name"]: one["ok"] for one in said["checks"]}["attachment"] is True
+    checked = {one["name"]: one["ok"] for one in said["checks"]}
+    assert (checked["attachment"], checked["token"]) == (True, True)
     assert run(str(changed))[0] == 1
 
 
