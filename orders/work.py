@@ -15,6 +15,7 @@ REQUESTS: dict[str, StrOrPromise] = {
     "customer_address": _("the customer asks for another address"),
     "customer_message": _("the customer has written"),
     "news": _("the customer waits for news that was promised"),
+    "far_date": _("confirm a date: the one found is too far off to be promised"),
     "move_date": _("decide whether the promised date moves"),
 }
 

@@ -18,7 +18,7 @@ from orders.stages import CLOSED, RiskLevel, Stage
 from orders.transitions import Cause
 from orders.worktime import CalendarNeverOpens, calendar_of
 from promises.commitments.models import Promise
-from promises.estimates import journeys, learned, scoring
+from promises.estimates import far, journeys, learned, scoring
 from promises.estimates.learned import Learned
 from promises.estimates.models import Estimate, Journey, PromiseRule, WarehousePickup
 from promises.eta import processing
@@ -137,6 +137,8 @@ class Desk:
         self.watched: list[Estimate] = []
         self.board: list[PromiseColumns] = []
         self.ended: dict[int, Journey] = {}
+        # Of these nothing more is to be said.
+        self.over: set[int] = set()
 
     @cached_property
     def queue(self) -> Mapping[int, int]:
@@ -153,11 +155,13 @@ class Desk:
         journey, previous = self.journeys[order.pk], self.current.get(order.pk)
         if journey.delivered_at is not None or journey.is_struck:
             self.ended[order.pk] = journey
+            self.over.add(order.pk)
             self._watch_no_more(previous)
             self._show(order, None, "")
             return
         rule = self.rules.get(order.shop_id) or self.rules.get(None) or PromiseRule()
         if not order.is_open or order.stage in NOTHING_TO_SAY or not rule.is_on:
+            self.over.add(order.pk)
             self._watch_no_more(previous)
             return
         said = self._said(order, journey, rule, previous)
@@ -367,6 +371,8 @@ class Desk:
         update_rows(
             Estimate, ["p_late", "check_at"], [[one.pk, one.p_late, one.check_at] for one in self.watched]
         )
+        if not is_history:
+            far.tell(self.new, self.current, self.over, self.at)
         scoring.settle(self.ended, self.current, at=self.at)
         if self.board:
             write_promises(self.board, cause=cause, at=self.at, is_history=is_history)

@@ -63,6 +63,15 @@ def look_again(at: datetime) -> int:
     return len(ids)
 
 
+def ask_anew(concerned: Q, at: datetime) -> int:
+    """Open orders that a changed setting concerns are looked at again, as soon as the worker has time; how many they are.
+
+    concerned: about estimates. What was promised stays as it is.
+    """
+    known = Estimate.objects.current().filter(concerned, outcome="", order__is_open=True)
+    return known.update(check_at=at)
+
+
 def begin_night(at: datetime, begin: Callable[[], None]) -> bool:
     """Claim the night's work and begin it; False if it is not due, or under way.
 

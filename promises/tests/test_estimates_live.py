@@ -8,7 +8,7 @@ import pytest
 
 from orders.contacts import Contact
 from orders.dispatch import dispatch_waiting
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, Todo
 from orders.tests.factories import MONDAY, after, make_order, make_shop, make_warehouse, settled, told
 from promises.estimates import current, journeys, learned, making, reaction, scoring
 from promises.estimates.models import Estimate, Journey, PlannedSurge, PromiseRule, WarehousePickup
@@ -243,6 +243,27 @@ def test_a_date_beyond_the_cap_is_left_to_a_person():
     said = estimated(order)
 
     assert (said.no_date, said.due_at, said.window_from, said.reasons) == ("beyond_cap", None, None, [])
+    estimated(order, at=after(1))
+    asked = Todo.objects.filter(order=order, subject="far_date")
+    assert list(asked.values_list("owner", "done_at")) == [("sales", None)]
+
+    PromiseRule.objects.update(cap_days=60)
+    assert estimated(order, at=after(2)).due_at is not None
+    assert list(asked.values_list("done_at", "outcome")) == [(after(2), "dated")]
+
+
+def test_what_is_left_to_a_person_is_settled_by_the_date_the_person_confirms():
+    house = make_warehouse()
+    make_history(400, warehouse=house)
+    rebuild(MONDAY)
+    order = make_open_order(warehouse=house)
+    PromiseRule.objects.create(shop=order.shop, cap_days=2)
+    estimated(order)
+
+    Order.objects.filter(pk=order.pk).update(confirmed_on=date(2026, 6, 30))
+    estimated(order, at=after(1))
+
+    assert not Todo.objects.filter(order=order, subject="far_date", done_at=None).exists()
 
 
 def test_a_rule_that_is_off_says_nothing():
