@@ -8,15 +8,25 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from orders.paging import BoundedPaginator
 from orders.scoped_admin import ScopedAdmin
-from promises.estimates.models import Estimate, EstimateModel, PlannedSurge, PromiseRule, WarehousePickup
+from promises.estimates import watching
+from promises.estimates.models import (
+    Estimate,
+    EstimateModel,
+    Journey,
+    PlannedSurge,
+    PromiseRule,
+    WarehousePickup,
+)
 from promises.estimates.panel import per_cent
 from promises.estimates.words import REASONS, place
 from promises.eta import surge
@@ -53,13 +63,46 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         return super().save(commit)
 
 
+class _Asking(ScopedAdmin):
+    """Settings by which dates are worked out: after a change the orders that they concern are looked at again."""
+
+    def concerned(self, row: Any) -> Q:
+        return Q()
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
+        super().save_model(request, obj, form, change)
+        # One that has changed hands concerns those it was taken from too.
+        self._ask_anew(request, Q() if change else self.concerned(obj))
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        concerned = self.concerned(obj)
+        super().delete_model(request, obj)
+        self._ask_anew(request, concerned)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        super().delete_queryset(request, queryset)
+        self._ask_anew(request, Q())
+
+    def _ask_anew(self, request: HttpRequest, concerned: Q) -> None:
+        n = watching.ask_anew(concerned, now())
+        text = ngettext(
+            "%(n)s open order is estimated anew in the next minutes. A date already promised stays.",
+            "%(n)s open orders are estimated anew in the next minutes. Dates already promised stay.",
+            n,
+        )
+        messages.info(request, text % {"n": number_format(n, force_grouping=True)})
+
+
 @admin.register(PromiseRule)
-class PromiseRuleAdmin(ScopedAdmin):
+class PromiseRuleAdmin(_Asking):
     may_add = may_change = may_delete = True
     form = RuleForm
     list_display = ("whose", "is_on", "level", "cap_days")
     list_select_related = ("shop",)
     ordering = ("shop__code",)
+
+    def concerned(self, row: PromiseRule) -> Q:
+        return Q(order__shop=row.shop_id) if row.shop_id else Q()
 
     def get_fields(self, request: HttpRequest, obj: PromiseRule | None = None) -> tuple[str, ...]:
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
@@ -80,7 +123,7 @@ class PromiseRuleAdmin(ScopedAdmin):
 
 
 @admin.register(PlannedSurge)
-class PlannedSurgeAdmin(ScopedAdmin):
+class PlannedSurgeAdmin(_Asking):
     """Sales known in advance. What a surge adds is shown before anybody relies on it."""
 
     may_add = may_change = may_delete = True
@@ -102,16 +145,6 @@ class PlannedSurgeAdmin(ScopedAdmin):
             "day": date_format(row.last, "DATE_FORMAT"),
         }
 
-    def save_model(self, request: HttpRequest, obj: PlannedSurge, form: Any, change: bool) -> None:  # noqa: FBT001
-        super().save_model(request, obj, form, change)
-        messages.info(
-            request,
-            _(
-                "New estimates take the surge into account at once, open orders when they are next looked at, within a day. "
-                "Dates already promised stay."
-            ),
-        )
-
 
 class PickupForm(forms.ModelForm):  # type: ignore[type-arg]
     """One time of a day at one warehouse."""
@@ -127,7 +160,7 @@ class PickupForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(WarehousePickup)
-class WarehousePickupAdmin(ScopedAdmin):
+class WarehousePickupAdmin(_Asking):
     """One row for each pick-up of a day. A warehouse without any has one at 17:00."""
 
     may_add = may_change = may_delete = True
@@ -135,6 +168,9 @@ class WarehousePickupAdmin(ScopedAdmin):
     list_display = ("warehouse", "at", "zone")
     list_display_links = ("at",)
     list_select_related = ("warehouse__calendar",)
+
+    def concerned(self, row: WarehousePickup) -> Q:
+        return Q(order__warehouse=row.warehouse_id)
 
     @admin.display(description=gettext_lazy("on the clock of"))
     def zone(self, row: WarehousePickup) -> str:
@@ -197,6 +233,36 @@ class EstimateAdmin(ScopedAdmin):
     def made_from(self, row: Estimate) -> str:
         text = json.dumps(row.inputs, ensure_ascii=False, indent=1, sort_keys=True)
         return format_html('<pre class="whitespace-pre-wrap" translate="no">{}</pre>', text)
+
+
+@admin.register(Journey)
+class JourneyAdmin(ScopedAdmin):
+    """What is learned from, order by order. The number behind an estimate's odds opens its part of this list."""
+
+    list_display = (
+        "order",
+        "placed_at",
+        "handed_at",
+        "delivered_at",
+        "origin",
+        "carrier",
+        "province",
+        "city",
+    )
+    list_select_related = ("order",)
+    ordering = ("-placed_at", "-order_id")
+    paginator = BoundedPaginator
+    scope_path = "order"
+    lookups = ("county", "is_struck", "is_demo")
+    fields = (
+        "order", "placed_at", "zone", "county", "city", "province", "carrier", "service", "origin", "origin_region",
+        "n_items", "handed_at", "delivered_at", "is_queued", "is_struck",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def has_view_permission(self, request: HttpRequest, obj: Journey | None = None) -> bool:
+        # Whoever reads the odds may read what they were counted from.
+        return bool(request.user.has_perm("promises.view_estimate"))
 
 
 @admin.register(EstimateModel)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
@@ -78,6 +79,7 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         "place_kind": kind,
         "place": name,
         "basis": words.basis(current),
+        "behind": urlencode(words.behind(current)),
         "is_moved": current.has_date and current.promised_at not in {None, current.due_at},
         "promised_on": _promised_on(current),
         "reasons": words.reasons(current, words.touching(current)),

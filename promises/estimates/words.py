@@ -22,6 +22,13 @@ LEVELS: dict[str, StrOrPromise] = {
     "province": gettext_lazy("Province"),
     "carrier": gettext_lazy("Carrier"),
 }
+# The columns of a journey that make up a level's key: promises.eta.features.levels.
+_KEYS = {
+    "county": ("county", "city", "province"),
+    "city": ("city", "province"),
+    "province": ("province",),
+    "carrier": ("carrier",),
+}
 # What moves an estimate: promises.eta.features.GROUPS, the present days, and what holds an order in the house.
 REASONS: dict[str, StrOrPromise] = {
     "goods_and_distance": gettext_lazy("Distance and kind of goods"),
@@ -55,6 +62,19 @@ def place(estimate: Estimate) -> tuple[StrOrPromise, str]:
     """What kind of place the odds come from, and its name; the name is empty where none is known."""
     name = estimate.inputs.get(estimate.level) if estimate.level in LEVELS else ""
     return LEVELS.get(estimate.level, estimate.level), str(name or "")
+
+
+def behind(estimate: Estimate) -> dict[str, str]:
+    """The columns by which the delivered orders behind n are found among journeys; empty where nothing was counted."""
+    if estimate.level not in _KEYS or not estimate.n:
+        return {}
+    key = {name: str(estimate.inputs.get(name) or "") for name in _KEYS[estimate.level]}
+    known = {
+        "delivered_at__isnull": "False",
+        "is_struck__exact": "0",
+        "is_demo__exact": str(int(estimate.is_demo)),
+    }
+    return {**{f"{name}__exact": value for name, value in key.items()}, **known}
 
 
 def basis(estimate: Estimate) -> str:

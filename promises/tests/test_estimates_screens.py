@@ -14,7 +14,7 @@ from orders.tests.factories import MONDAY, after, make_order, make_shop, make_wa
 from orders.tests.staff import staff_client
 from promises.estimates.models import Estimate, PlannedSurge, PromiseRule, WarehousePickup
 from promises.eta.orders import end_of
-from promises.tests.factories_estimates import DUE_ON, make_estimate
+from promises.tests.factories_estimates import DUE_ON, make_estimate, make_history
 
 pytestmark = pytest.mark.django_db
 RULES = "/admin/promises/promiserule/"
@@ -53,7 +53,7 @@ def test_the_panel_says_until_when_how_likely_and_from_how_many_orders(reader):
     assert "3 d 13 h left" in panel
     assert "June 3, 2026 – June 4, 2026" in panel
     assert "odds 94.1 %" in panel
-    assert 'from 412 orders delivered at this level: City <span translate="no">广州市</span>' in panel
+    assert 'from 412 orders delivered at this level</a>: City <span translate="no">广州市</span>' in panel
     assert "odds to be in time 95.8 %" in panel
     assert 'Orders ahead in the warehouse <span class="muted" translate="no">(38)</span>' in panel
     assert panel.index("2.1 days later") < panel.index("0.5 days earlier")
@@ -196,6 +196,36 @@ def test_a_manager_sets_a_shops_service_level_in_per_cent_and_it_is_in_the_audit
     assert AuditEntry.objects.get(model="promises.promiserule", action="create").after["service_level"] == 925
     page = manager.get(f"{RULES}{rule.pk}/change/").content.decode()
     assert 'value="92.5"' in page
+
+
+def test_a_changed_setting_has_the_open_orders_it_concerns_looked_at_again():
+    order, other = make_order(), make_order(shop=make_shop("other"))
+    for one in (order, other):
+        make_estimate(one, check_at=after(40))
+    manager = staff_client("ops_manager", everything=True)
+    manager.cookies["django_language"] = "en"
+    looks = Estimate.objects.order_by("order_id").values_list("check_at", flat=True)
+
+    given = {"shop": order.shop.pk, "is_on": "on", "level": "92.5", "cap_days": "30"}
+    page = manager.post(f"{RULES}add/", given, follow=True).content.decode()
+
+    assert list(looks.all()) == [after(24), after(40)]
+    assert "1 open order is estimated anew in the next minutes" in page
+    manager.post(f"{SURGES}add/", {"name": "S", "first": "2026-06-18", "last": "2026-06-18", "factor": "2"})
+    assert list(looks.all()) == [after(24), after(24)]
+
+
+def test_the_number_behind_the_odds_opens_the_orders_it_counted(reader):
+    (inside,), (elsewhere,) = (make_history(1, city=city, per_day=0.1) for city in ("广州市", "深圳市"))
+    order = make_order()
+    make_estimate(order, n=1, level="city", inputs={"province": "广东省", "city": "广州市"})
+
+    link = shown(reader, order).split("/admin/promises/journey/?")[1].split('"')[0].replace("&amp;", "&")
+    listed = reader.get(f"/admin/promises/journey/?{link}").content.decode()
+
+    assert inside.order.number in listed
+    assert elsewhere.order.number not in listed
+    assert order.number not in listed
 
 
 def test_a_level_nobody_can_keep_and_a_second_rule_for_all_are_refused_with_the_reason():
