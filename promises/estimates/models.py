@@ -158,6 +158,8 @@ class Journey(models.Model):
         verbose_name_plural = _("journeys")
         indexes = [
             models.Index(fields=["placed_at"], name="journey_placed"),
+            # What was delivered to a place: the orders behind the odds.
+            models.Index(fields=["province", "city", "placed_at"], name="journey_place"),
             # The queue ahead of an order.
             models.Index(fields=["origin", "placed_at"], name="journey_queued", condition=Q(is_queued=True)),
             # A warehouse's pace: what left it lately.
