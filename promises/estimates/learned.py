@@ -41,20 +41,19 @@ def route(origin: str, zone: str) -> str:
 _kept: dict[bool, tuple[tuple[Any, ...], Learned]] = {}
 
 
-def newest(*, is_demo: bool) -> Learned | None:
-    """What the newest night left, with the surges planned now; None before the first night. Two small queries."""
-    row = EstimateModel.objects.filter(is_demo=is_demo).defer("state").first()
-    if row is None:
-        return None
+def of_night(
+    mark: tuple[Any, ...], surges: tuple[surge.PlannedSurge, ...], *, is_demo: bool
+) -> Learned | None:
+    """What the newest night left, with these surges planned. mark: tells that night from any other."""
     known = _kept.get(is_demo)
-    # Not by its number alone: a restored dump gives numbers again.
-    mark = (row.pk, row.made_at, row.n_learned, row.n_delivered, row.newest_placed_at)
     if known is None or known[0] != mark:
+        row = EstimateModel.objects.filter(is_demo=is_demo).first()
+        if row is None:
+            return None
         known = _kept[is_demo] = (mark, _read(row))
-    learned = known[1]
-    surges = planned_surges()
-    learned.door.surges = learned.way.surges = surges
-    return learned
+    found = known[1]
+    found.door.surges = found.way.surges = surges
+    return found
 
 
 def forget() -> None:

@@ -18,14 +18,14 @@ from orders.stages import CLOSED, RiskLevel, Stage
 from orders.transitions import Cause
 from orders.worktime import CalendarNeverOpens, calendar_of
 from promises.commitments.models import Promise
-from promises.estimates import far, journeys, learned, scoring
+from promises.estimates import far, journeys, scoring, standing
 from promises.estimates.learned import Learned
-from promises.estimates.models import Estimate, Journey, PromiseRule, WarehousePickup
+from promises.estimates.models import Estimate, Journey, PromiseRule
 from promises.eta import processing
 from promises.eta.forecast import WINDOW, Forecast, NoDate
 from promises.eta.orders import CAP_DAYS, Placed, end_of
 from promises.eta.processing import Line, NeverLeaves
-from promises.recalibration import Recalibration, in_force
+from promises.recalibration import Recalibration
 
 ONE_DAY = timedelta(days=1)
 PROBES = 10
@@ -129,10 +129,7 @@ class Desk:
         self.ids = [order.pk for order in orders]
         current = Estimate.objects.current().select_for_update(no_key=True).filter(order_id__in=self.ids)
         self.current = {one.order_id: one for one in current.order_by("order_id")}
-        self.rules = {rule.shop_id: rule for rule in PromiseRule.objects.all()}
-        self.learned: dict[bool, Learned | None] = {}
-        self.readings: dict[bool, Recalibration | None] = {}
-        self.pickups: dict[int, tuple[time, ...]] = {}
+        self.standing = standing.read()
         self.new: list[Estimate] = []
         self.watched: list[Estimate] = []
         self.board: list[PromiseColumns] = []
@@ -159,7 +156,7 @@ class Desk:
             self._watch_no_more(previous)
             self._show(order, None, "")
             return
-        rule = self.rules.get(order.shop_id) or self.rules.get(None) or PromiseRule()
+        rule = self._rule_of(order)
         if not order.is_open or order.stage in NOTHING_TO_SAY or not rule.is_on:
             self.over.add(order.pk)
             self._watch_no_more(previous)
@@ -171,6 +168,10 @@ class Desk:
         else:
             self.new.append(said)
         self._show(order, said.promised_at, said.risk)
+
+    def _rule_of(self, order: Order) -> PromiseRule:
+        rules = self.standing.rules
+        return rules.get(order.shop_id) or rules.get(None) or PromiseRule()
 
     def _show(self, order: Order, promised_at: datetime | None, risk: str) -> None:
         # Most looks change nothing on the board: they are not to lock the order.
@@ -293,9 +294,7 @@ class Desk:
         return found.read_by(reading.reading) if reading and isinstance(found, Outlook) else found
 
     def _reading(self, is_demo: bool) -> Recalibration | None:  # noqa: FBT001 - which of two
-        if is_demo not in self.readings:
-            self.readings[is_demo] = in_force(is_demo=is_demo)
-        return self.readings[is_demo]
+        return self.standing.readings[is_demo]
 
     def _unread(self, order: Order, journey: Journey) -> Outlook | Silence:
         """As the estimate finds them: from the warehouse's queue or, once it has left, from hand-over; else from placing."""
@@ -311,9 +310,7 @@ class Desk:
         return self._from(journey, known.door, journey.placed_at, inputs | {"basis": "door"})
 
     def _learned(self, is_demo: bool) -> Learned | None:  # noqa: FBT001 - which of two
-        if is_demo not in self.learned:
-            self.learned[is_demo] = learned.newest(is_demo=is_demo)
-        return self.learned[is_demo]
+        return self.standing.learned(is_demo=is_demo)
 
     def _from(
         self, journey: Journey, learner: Any, start: datetime, inputs: dict[str, Any]
@@ -351,15 +348,8 @@ class Desk:
     def _line(self, order: Order, rates: tuple[float, ...]) -> Line:
         warehouse = order.warehouse
         calendar = calendar_of(warehouse.calendar if warehouse else None)
-        return Line(calendar=calendar, rates=rates, pickups=self._pickups(order.warehouse_id or 0))
-
-    def _pickups(self, warehouse_id: int) -> tuple[time, ...]:
-        if not self.pickups:
-            # All of them: a house has a handful of warehouses with a few pick-ups each.
-            for pk, at in WarehousePickup.objects.order_by("at").values_list("warehouse_id", "at"):
-                self.pickups[pk] = (*self.pickups.get(pk, ()), at)
-            self.pickups.setdefault(0, USUAL_PICKUPS)
-        return self.pickups.get(warehouse_id, USUAL_PICKUPS)
+        pickups = self.standing.pickups.get(order.warehouse_id or 0, USUAL_PICKUPS)
+        return Line(calendar=calendar, rates=rates, pickups=pickups)
 
     # Writing it down.
 

@@ -19,7 +19,8 @@ def settle(ended: Mapping[int, Journey], current: Mapping[int, Estimate], *, at:
 
     A report of an arrival that comes late corrects what the clock had judged. current: of the orders looked at.
     """
-    said = Estimate.objects.filter(order_id__in=[pk for pk in ended if pk in current])
+    known = [pk for pk in ended if pk in current]
+    said = Estimate.objects.filter(order_id__in=known) if known else Estimate.objects.none()
     rows = [
         [one.pk, outcome, at, journey.delivered_at, None]
         for one in said

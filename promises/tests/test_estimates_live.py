@@ -401,6 +401,37 @@ def test_a_batch_costs_as_many_queries_as_one_order(django_assert_max_num_querie
     assert Estimate.objects.count() == 12
 
 
+def test_what_is_set_is_asked_for_in_one_statement_and_used_as_soon_as_it_changes(
+    django_assert_max_num_queries,
+):
+    house = make_warehouse()
+    make_history(400, warehouse=house)
+    rebuild(MONDAY)
+    order = make_open_order(warehouse=house)
+    rule = PromiseRule.objects.create(shop=order.shop, service_level=900)
+    before = estimated(order)
+    rows = journeys.orders_of([order.pk])
+
+    with django_assert_max_num_queries(12) as asked:
+        making.estimate(rows, at=after(1))
+    about_settings = [one["sql"] for one in asked.captured_queries if "promises_promiserule" in one["sql"]]
+    assert len(about_settings) == 1
+    assert not any("state" in one["sql"] for one in asked.captured_queries if "estimatemodel" in one["sql"])
+
+    # Not by the model's own way: a hand in the database is noticed too.
+    PromiseRule.objects.filter(pk=rule.pk).update(service_level=980)
+    later = estimated(order, at=after(2))
+    assert (before.service_level, later.service_level) == (900, 980)
+    assert later.due_at > before.due_at
+    WarehousePickup.objects.create(warehouse=house, at=time(23, 55))
+    PlannedSurge.objects.create(name="S", first=MONDAY.date(), last=MONDAY.date(), factor=20)
+    surged = estimated(order, at=after(3))
+    assert surged.inputs["leaves_at"] != later.inputs["leaves_at"]
+    assert surged.due_at > later.due_at
+    PromiseRule.objects.update(cap_days=1)
+    assert estimated(order, at=after(4)).no_date == "beyond_cap"
+
+
 def test_a_journey_counts_from_the_last_parcel_that_left_to_the_last_that_arrived():
     order = make_order(lines={"A": 2, "B": 1})
     for hours, parcel, lines in ((2, "SF1", [("A", 2)]), (9, "SF2", [("B", 1)])):

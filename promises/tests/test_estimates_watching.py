@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from orders.models import Order, WorkSignal
 from orders.tests.factories import MONDAY, make_order, told
-from promises.estimates import current, journeys, learned, making, watching
+from promises.estimates import current, journeys, learned, making, standing, watching
 from promises.estimates.models import Estimate, EstimateModel
 from promises.estimates.rebuilding import nights, rebuild
 from promises.tests.factories_estimates import make_estimate, make_history
@@ -153,7 +153,7 @@ def test_old_nights_are_cleared_away_and_the_newest_speaks():
         row = rebuild(MONDAY + day * DAY)
 
     assert EstimateModel.objects.count() == learned.KEPT
-    assert learned.newest(is_demo=False).version == row.version
+    assert standing.read().learned(is_demo=False).version == row.version
 
 
 def test_a_night_with_few_orders_lives_through_every_night_and_one_with_many_through_few():
