@@ -16,7 +16,7 @@ from orders.bulk import update_rows
 from orders.models import Order
 from orders.stages import CLOSED, RiskLevel, Stage
 from orders.transitions import Cause
-from orders.worktime import CalendarNeverOpens, calendar_of
+from orders.worktime import Calendar, CalendarNeverOpens, calendar_of
 from promises.commitments.models import Promise
 from promises.estimates import far, journeys, scoring, standing
 from promises.estimates.learned import Learned
@@ -130,6 +130,7 @@ class Desk:
         current = Estimate.objects.current().select_for_update(no_key=True).filter(order_id__in=self.ids)
         self.current = {one.order_id: one for one in current.order_by("order_id")}
         self.standing = standing.read()
+        self.calendars: dict[int | None, Calendar] = {}
         self.new: list[Estimate] = []
         self.watched: list[Estimate] = []
         self.board: list[PromiseColumns] = []
@@ -346,8 +347,12 @@ class Desk:
         return Outlook(first, _Chained(starts, way.odds), 0, way.level, way.n, reasons, inputs)
 
     def _line(self, order: Order, rates: tuple[float, ...]) -> Line:
-        warehouse = order.warehouse
-        calendar = calendar_of(warehouse.calendar if warehouse else None)
+        row = order.warehouse.calendar if order.warehouse else None
+        key = row.pk if row else None
+        if key not in self.calendars:
+            # Once a batch: without a row of its own a warehouse's calendar costs queries each time.
+            self.calendars[key] = calendar_of(row)
+        calendar = self.calendars[key]
         pickups = self.standing.pickups.get(order.warehouse_id or 0, USUAL_PICKUPS)
         return Line(calendar=calendar, rates=rates, pickups=pickups)
 

@@ -389,9 +389,10 @@ def test_the_reaction_leaves_alone_what_it_records_itself():
 
 
 def test_a_batch_costs_as_many_queries_as_one_order(django_assert_max_num_queries):
-    make_history(400, warehouse=None)
+    house = make_warehouse()
+    make_history(400, warehouse=house)
     rebuild(MONDAY)
-    orders = [make_open_order() for _ in range(12)]
+    orders = [make_open_order(warehouse=house) for _ in range(12)]
     making.estimate(journeys.orders_of([orders[0].pk]), at=MONDAY)
     rows = journeys.orders_of([order.pk for order in orders[1:]])
 
