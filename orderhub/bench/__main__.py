@@ -30,6 +30,7 @@ WHATS = {
     "reliability": "rows R1, R3, R4, R6, R7 and R13 with their full counts",
     "replay": "an order history played as if it were happening",
     "estimates": "what estimates cost, and what a back-test of FILE shows",
+    "promising": "live estimates of the hub's own orders: one, an event, the whole night",
     "ledger": "entries of the log a second, proofs, and the replay of a year",
     "verify": "genuine and mutated commitments by all who check; the page under load",
     "paper": "promise papers: time, weight, and their codes read from pictures",

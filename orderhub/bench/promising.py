@@ -1,0 +1,171 @@
+"""The live estimate on the hub's own orders: one estimate, one event's update alone and in a batch, and the whole night."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orderhub import env
+from orderhub.bench.figures import Figure, at_most, exactly, percentile, plain, say
+from orderhub.bench.house import House
+from orderhub.serve import MANAGE
+
+if TYPE_CHECKING:
+    from orders.models import Order, Shop, Warehouse
+
+DAYS = 360
+OPEN = 400
+BATCH = 200
+CHUNK = 5_000
+CITIES = 400
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--orders",
+        type=int,
+        default=150_000,
+        help="past orders to learn from (150,000: as many as a night takes); 5,000 is a trial",
+    )
+
+
+def run(house: House, options: Namespace) -> list[Figure]:
+    from django.utils.timezone import now
+
+    at = now()
+    say(f"  writing down {options.orders:,} past orders ...")
+    still_open = _fill(options.orders, at)
+    say("  the night ...")
+    figures = _night(options.orders)
+    say("  estimates ...")
+    return [*figures, *_estimates(still_open)]
+
+
+def _fill(n: int, at: datetime) -> list[int]:
+    """Past orders, and OPEN that wait in the warehouse; the ids of these."""
+    from orders.models import Shop, Warehouse
+    from orders.stages import Stage
+    from promises.estimates.models import Journey
+
+    shop = Shop.objects.create(code="bench", name="bench")
+    warehouse = Warehouse.objects.create(code="bench", name="bench")
+    draw = random.Random(1)
+    for first in range(0, n, CHUNK):
+        placed = [
+            at - timedelta(days=DAYS * (1 - number / n)) for number in range(first, min(first + CHUNK, n))
+        ]
+        past = _orders(shop, warehouse, placed, stage=Stage.COMPLETED, is_open=False)
+        Journey.objects.bulk_create(_journeys(past, draw, at), batch_size=500)
+    # All of them newer than the past: whatever the pace, the house has some days of work in front of it.
+    waiting = [at - timedelta(seconds=number) for number in range(OPEN)]
+    return [row.pk for row in _orders(shop, warehouse, waiting, stage=Stage.AWAITING_STOCK, is_open=True)]
+
+
+def _orders(shop: Shop, warehouse: Warehouse, placed: list[datetime], **columns: Any) -> list[Order]:
+    from orders.models import Order, draw_order_number
+
+    rows = (
+        Order(
+            number=draw_order_number(moment),
+            shop=shop,
+            external_id=f"{columns['stage']}-{moment.timestamp()}",
+            warehouse=warehouse,
+            created_at=moment,
+            placed_at=moment,
+            stage_since=moment,
+            **columns,
+        )
+        for moment in placed
+    )
+    return Order.objects.bulk_create(rows, batch_size=500)
+
+
+def _journeys(past: list[Order], draw: random.Random, at: datetime) -> Iterator[Any]:
+    from promises.estimates.models import Journey
+
+    for order in past:
+        placed_at = order.placed_at or at
+        handed_at = placed_at + timedelta(hours=draw.uniform(4, 48))
+        delivered_at = handed_at + timedelta(days=draw.lognormvariate(1.2, 0.45))
+        city = draw.randrange(CITIES)
+        yield Journey(
+            order=order,
+            placed_at=placed_at,
+            zone="Asia/Shanghai",
+            province=f"p{city % 31}",
+            city=f"c{city}",
+            carrier=f"x{city % 5}",
+            origin="bench",
+            handed_at=handed_at if handed_at <= at else None,
+            delivered_at=delivered_at if delivered_at <= at else None,
+        )
+
+
+def _night(n: int) -> list[Figure]:
+    """As the worker begins it: in a process of its own."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [*MANAGE, "rebuild_estimates", "--json"], cwd=env.ROOT, capture_output=True, check=True
+    )
+    took = time.monotonic() - begun
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    learned = json.loads(done.stdout)[0]["n_learned"]
+    return [
+        at_most(f"the night, {n:,} past orders", took, 60, "s", places=1),
+        plain("of them learned from", int(learned)),
+        at_most("most memory of its process", most, 500, "MB"),
+    ]
+
+
+def _estimates(ids: list[int]) -> list[Figure]:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+    from django.utils.timezone import now
+
+    from promises.estimates import journeys, making
+    from promises.estimates.models import Estimate
+
+    # The first reads what was learned.
+    making.estimate(journeys.orders_of(ids[:1]), at=now())
+    alone = [_took(lambda pk=pk: making.estimate(journeys.orders_of([pk]), at=now())) for pk in ids[1:BATCH]]
+    again = [_took(lambda pk=pk: making.estimate(journeys.orders_of([pk]), at=now())) for pk in ids[1:BATCH]]
+    with CaptureQueriesContext(connection) as asked:
+        making.estimate(journeys.orders_of(ids[1:2]), at=now())
+    batch = _took(lambda: making.estimate(journeys.orders_of(ids[BATCH:]), at=now())) / len(ids[BATCH:])
+    return [
+        at_most("one estimate, everything read, median", percentile(_alone(ids), 0.5), 1, "ms", places=2),
+        at_most("an event's first estimate, alone, median", percentile(alone, 0.5), 2, "ms", places=2),
+        at_most("an event's update, alone, median", percentile(again, 0.5), 2, "ms", places=2),
+        plain("statements of such an update", len(asked)),
+        at_most(f"an event's update in a batch of {len(ids[BATCH:])}", batch, 2, "ms", places=2),
+        exactly("orders without a date", Estimate.objects.current().exclude(no_date="").count()),
+    ]
+
+
+def _alone(ids: list[int]) -> list[float]:
+    """The estimates themselves, without what they are read from and written to."""
+    from django.db import transaction
+    from django.utils.timezone import now
+
+    from promises.estimates import journeys, making
+
+    with transaction.atomic():
+        orders = journeys.orders_of(ids[:BATCH])
+        desk = making.Desk(orders, now())
+        # The queue of the warehouse is read with the first of them.
+        desk.look_at(orders[0])
+        return [_took(lambda order=order: desk.look_at(order)) for order in orders[1:]]
+
+
+def _took(work: Any) -> float:
+    """Milliseconds."""
+    begun = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - begun)
