@@ -44,6 +44,16 @@ WITNESSES = env.words("ORDERHUB_WITNESSES")
 # The time-stamp authority, and the certificates (PEM) at whose end its stamps must lead.
 TSA_URL = env.text("ORDERHUB_TSA_URL")
 TSA_ROOTS = env.path("ORDERHUB_TSA_ROOTS", VAR_DIR / "tsa-roots.pem")
+OTS_CALENDARS = env.words("ORDERHUB_OTS_CALENDARS")
+NOTARY_URL = env.text("ORDERHUB_NOTARY_URL")
+NOTARY_ACCESS_KEY = env.text("ORDERHUB_NOTARY_ACCESS_KEY")
+NOTARY_SECRET = env.text("ORDERHUB_NOTARY_SECRET")
+# Services that receipts over the heads of our logs come from: classes as promises.anchors.services.Service has them.
+ANCHOR_SERVICES = [
+    "promises.anchors.rfc3161.Authority",
+    "promises.anchors.calendars.Calendars",
+    "promises.anchors.notary.Chain",
+]
 # What a Prometheus server sends to read /metrics. Empty: staff only.
 METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")
 

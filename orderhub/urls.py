@@ -25,6 +25,7 @@ urlpatterns = [
     # For strangers with a commitment in their hands.
     path("", include("promises.verification.urls")),
     # The transparency log, for programs.
+    path("", include("promises.anchors.urls")),
     path("", include("promises.ledger.urls")),
 ]
 

@@ -1,7 +1,8 @@
 """Receipts of others over the heads of our logs: they bound when an entry was there, whatever our clock said.
 
-rfc3161.py speaks to a time-stamp authority and checks its stamps, anchoring.py asks for them and keeps them, reading.py
-gives those that hold. Never in the way of anything: a log without stamps works, and its pages say so.
+services.py says what every kind of service does; rfc3161.py (time-stamp authorities), calendars.py (OpenTimestamps) and
+notary.py (notarisation chains) do it. anchoring.py asks them and keeps the receipts, reading.py gives those that hold,
+pages.py gives them away. Never in the way of anything: a log without receipts works, and its pages say so.
 """
 
 from __future__ import annotations

@@ -1,32 +1,33 @@
-"""Has the newest head of each log stamped once an hour. What fails is asked for again, later and later."""
+"""Has the newest head of each log anchored by each service that is set up. What fails is asked for again, later and later."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import product
 
 import requests
-from django.conf import settings
 from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext
 
 from orders import tasks
 from orders.models import Todo
-from promises.anchors import rfc3161
 from promises.anchors.models import Anchor
+from promises.anchors.services import NoReceipt, Receipt, Service, services
 from promises.ledger import reading
 from promises.ledger.models import Checkpoint, TransparencyLog
 
 logger = logging.getLogger(__name__)
 
 WORK = "anchors"
-EVERY = timedelta(hours=1)
 # Waits before the second, third ... attempt; after the last one a later head takes its place.
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2))
 # Between our clock and the authority's: commitments.md A12.
 SKEW = timedelta(seconds=60)
+# A receipt that is not complete by then will not be.
+GIVEN_UP_AFTER = timedelta(days=14)
 OWNER = "ops_manager"
 SKEWED = "ledger:skew"
 # Between the sweep's look and the worker's, nothing is asked twice: rows are made by the worker alone.
@@ -34,8 +35,8 @@ Kind, State = Anchor.Kind, Anchor.State
 
 
 def sweep() -> None:
-    """The steward's part: have the worker ask when a stamp is due."""
-    if settings.TSA_URL and any(_due(now())):
+    """The steward's part: have the worker ask when a receipt is due."""
+    if any(_due(now())):
         tasks.hint(WORK)
 
 
@@ -43,57 +44,68 @@ def work() -> None:
     """The worker's part."""
     tasks.take(WORK)
     at = now()
-    for head in list(_due(at)):
-        anchor_head(head, at)
+    for service, head in list(_due(at)):
+        anchor_head(service, head, at)
     tasks.finish(WORK)
 
 
-def _due(at: datetime) -> Iterator[Checkpoint]:
-    """Heads to be stamped now: those whose last attempt failed a while ago, else the newest one an hour after the last."""
-    for log in TransparencyLog.objects.filter(is_demo=False).order_by("pk"):
-        anchors = Anchor.objects.filter(checkpoint__log=log, kind=Kind.RFC3161)
-        waiting = anchors.filter(state=State.PENDING).select_related("checkpoint").first()
-        if waiting is not None:
-            if waiting.not_before is None or waiting.not_before <= at:
-                yield waiting.checkpoint
-            continue
-        if anchors.filter(made_at__gt=at - EVERY).exists():
+def _due(at: datetime) -> Iterator[tuple[Service, Checkpoint]]:
+    """Heads to be anchored now: those that wait for another attempt, else the newest one a while after the last."""
+    used = [one for one in services().values() if one.is_set_up()]
+    logs = list(TransparencyLog.objects.filter(is_demo=False).order_by("pk")) if used else []
+    for service, log in product(used, logs):
+        anchors = Anchor.objects.filter(checkpoint__log=log, kind=service.kind)
+        waiting = list(anchors.filter(state=State.PENDING).select_related("checkpoint").order_by("pk"))
+        for row in waiting:
+            if row.not_before is None or row.not_before <= at:
+                yield service, row.checkpoint
+        # One without any answer is asked for before a newer one is; one that has only to be completed holds up nobody.
+        if any(not row.receipt for row in waiting) or anchors.filter(made_at__gt=at - service.every).exists():
             continue
         head = reading.newest(log)
         if head is not None and not anchors.filter(checkpoint=head).exists():
-            yield head
+            yield service, head
 
 
-def anchor_head(head: Checkpoint, at: datetime) -> Anchor:
-    """One attempt for one head."""
+def anchor_head(service: Service, head: Checkpoint, at: datetime) -> Anchor:
+    """One attempt for one head: a first question, or one for what the first answer left open."""
     row, _made = Anchor.objects.get_or_create(
-        checkpoint=head, kind=Kind.RFC3161, defaults={"made_at": at, "is_demo": head.is_demo}
+        checkpoint=head, kind=service.kind, defaults={"made_at": at, "is_demo": head.is_demo}
     )
     if row.state != State.PENDING:
         return row
-    row.attempts += 1
     try:
-        receipt, stamp = rfc3161.ask(settings.TSA_URL, head.note, settings.TSA_ROOTS)
-    except (requests.RequestException, rfc3161.NoStamp) as error:
-        _put_off(row, str(error), at)
-    else:
-        row.receipt, row.state, row.at, row.error, row.not_before = (
-            receipt,
-            State.ANCHORED,
-            stamp.at,
-            "",
-            None,
-        )
-        row.facts = {"serial": stamp.serial, "policy": stamp.policy}
-        _mind_clock(stamp.at, now())
+        if row.receipt:
+            _take(row, service, service.upgrade(bytes(row.receipt), head.note), at)
+        else:
+            row.attempts += 1
+            _take(row, service, service.submit(head.note), at)
+    except (requests.RequestException, NoReceipt) as error:
+        _put_off(row, service, str(error), at)
     row.save()
     return row
 
 
-def _put_off(row: Anchor, error: str, at: datetime) -> None:
-    logger.warning("No time stamp over %s: %s", row.checkpoint, error)
+def _take(row: Anchor, service: Service, receipt: Receipt, at: datetime) -> None:
+    row.receipt, row.error = receipt.data, ""
+    if receipt.said is None:
+        row.not_before = at + service.patience
+        if at - row.made_at > GIVEN_UP_AFTER:
+            row.state, row.not_before = State.FAILED, None
+        return
+    row.state, row.not_before = State.ANCHORED, None
+    row.at, row.facts = receipt.said.at, receipt.said.facts
+    if service.kind == Kind.RFC3161 and receipt.said.at is not None:
+        # The others state when a block was made, hours after they were asked.
+        _mind_clock(receipt.said.at, now())
+
+
+def _put_off(row: Anchor, service: Service, error: str, at: datetime) -> None:
+    logger.warning("No %s receipt over %s: %s", service.kind, row.checkpoint, error)
     row.error = error[:200]
-    if row.attempts > len(WAITS):
+    if row.receipt and at - row.made_at <= GIVEN_UP_AFTER:
+        row.not_before = at + service.patience
+    elif row.receipt or row.attempts > len(WAITS):
         row.state, row.not_before = State.FAILED, None
     else:
         row.not_before = at + WAITS[row.attempts - 1]

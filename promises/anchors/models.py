@@ -14,6 +14,8 @@ class Anchor(models.Model):
 
     class Kind(models.TextChoices):
         RFC3161 = "rfc3161", _("Time-stamp authority (RFC 3161)")
+        OTS = "ots", _("OpenTimestamps")
+        NOTARY = "notary", _("Notary chain")
 
     class State(models.TextChoices):
         PENDING = "pending", _("Asked for")

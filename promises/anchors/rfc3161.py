@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import requests
 from cryptography import x509
+from django.conf import settings
 from rfc3161_client import (
     HashAlgorithm,
     PKIStatus,
@@ -23,13 +25,15 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from promises.anchors.services import NoReceipt, Receipt, Said
+
 # Seconds to connect and to answer.
 PATIENCE = (5, 15)
 MOST_BYTES = 50_000
 GRANTED = frozenset({PKIStatus.GRANTED.value, PKIStatus.GRANTED_WITH_MODS.value})
 
 
-class NoStamp(Exception):
+class NoStamp(NoReceipt):
     """There is no stamp, or one that does not hold; why."""
 
 
@@ -40,6 +44,31 @@ class Stamp:
     at: datetime
     serial: str
     policy: str
+
+
+class Authority:
+    """The time-stamp authority of ORDERHUB_TSA_URL. Its answer is whole at once."""
+
+    kind: ClassVar[str] = "rfc3161"
+    every: ClassVar[timedelta] = timedelta(hours=1)
+    patience: ClassVar[timedelta] = timedelta(hours=1)
+
+    def is_set_up(self) -> bool:
+        return bool(settings.TSA_URL)
+
+    def submit(self, note: str) -> Receipt:
+        receipt, stamp = ask(settings.TSA_URL, note, settings.TSA_ROOTS)
+        return Receipt(receipt, _said(stamp))
+
+    def upgrade(self, receipt: bytes, note: str) -> Receipt:
+        return Receipt(receipt, self.check(receipt, note))
+
+    def check(self, receipt: bytes, note: str) -> Said:
+        return _said(check(receipt, note, settings.TSA_ROOTS))
+
+
+def _said(stamp: Stamp) -> Said:
+    return Said(stamp.at, {"serial": stamp.serial, "policy": stamp.policy})
 
 
 def ask(url: str, note: str, roots: Path) -> tuple[bytes, Stamp]:

@@ -28,6 +28,7 @@ class Evidence:
     witnesses: tuple[tuple[str, datetime], ...] = ()
     n_witnesses: int = 0
     stamped_at: datetime | None = None
+    elsewhere: tuple[anchors.Elsewhere, ...] = ()
 
 
 def of(promise: Promise) -> Evidence:
@@ -54,6 +55,7 @@ def of(promise: Promise) -> Evidence:
         witnesses=tuple(seen),
         n_witnesses=known,
         stamped_at=stamp.at if stamp else None,
+        elsewhere=anchors.elsewhere(log, place),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext as _
@@ -15,6 +16,8 @@ from django.utils.translation import pgettext
 from django_stubs_ext import StrOrPromise
 
 from promises import canonical, numbers
+from promises.anchors.models import Anchor
+from promises.anchors.reading import Elsewhere
 from promises.commitments.models import Outcome, Promise
 from promises.verification.verdict import FINGERPRINT, Authenticity, State, Verdict
 
@@ -250,7 +253,8 @@ def trust(found: Verdict) -> list[Row]:
             "The code on the paper is the signature. Check it with verify.py and the seller's public keys, without us."
         ),
     )
-    return [signed, _logged(found, zone), _witnessed(found, zone), _stamped(found, zone)]
+    others = [_kept_elsewhere(one, zone) for one in proved.elsewhere]
+    return [signed, _logged(found, zone), _witnessed(found, zone), _stamped(found, zone), *others]
 
 
 def _logged(found: Verdict, zone: str) -> Row:
@@ -304,3 +308,39 @@ def _stamped(found: Verdict, zone: str) -> Row:
     text = _("The entry was there by %(at)s.") % {"at": at_place(proved.stamped_at, zone)}
     how = _("The stamp is checked anew for this page, against the authority's own certificate.")
     return Row("ok", _("Yes"), title, text, how)
+
+
+def _kept_elsewhere(one: Elsewhere, zone: str) -> Row:
+    title = {
+        Anchor.Kind.OTS.value: _("Kept in the Bitcoin blockchain (OpenTimestamps)"),
+        Anchor.Kind.NOTARY.value: _("Kept by a notary blockchain"),
+    }.get(one.kind, _("Kept by a service called %(kind)s") % {"kind": one.kind})
+    own = _("The receipt, and the head that it is over: %(receipt)s and %(head)s") % {
+        "receipt": reverse("anchors:receipt", args=[one.pk]),
+        "head": reverse("anchors:head", args=[one.pk]),
+    }
+    if not one.is_known:
+        return Row("stale", _("Unknown"), title, _("We cannot read receipts of this kind."), own)
+    if one.said is None:
+        return Row("danger", _("No"), title, _("There is a receipt, but it does not hold."), own)
+    facts = one.said.facts
+    if one.kind == Anchor.Kind.OTS:
+        text = _("It leads to block %(block)s with the Merkle root %(root)s, which we have not compared.") % {
+            "block": facts["block"],
+            "root": facts["merkle_root"],
+        }
+        how = _(
+            "Compare the root with that block in any copy of Bitcoin's headers, or give the file to ots verify."
+        )
+        return Row("stale", _("Not compared"), title, text, f"{how} {own}")
+    text = _("Transaction %(transaction)s in block %(block)s") % {
+        "transaction": facts["tx_hash"],
+        "block": facts["block"],
+    }
+    if one.said.at is not None:
+        text = f"{text}, {at_place(one.said.at, zone)}"
+    how = _(
+        "Look the transaction up with the service. Its answer is signed with a key that only the service and the seller "
+        "hold."
+    )
+    return Row("ok", _("Yes"), title, text, f"{how} {own}")
