@@ -75,8 +75,8 @@ def test_stages_and_roles_are_called_as_the_trade_calls_them():
 def test_every_translation_is_chinese(po):
     plain = [entry.msgid for entry in po if not re.search("[\u4e00-\u9fff]", "".join(catalogue.texts(entry)))]
 
-    # The ways in of the audit log are codes, carriers have names, and the comma between words is a Chinese one.
-    names = ["API", "DHL", "FedEx", "UPS"]
+    # The ways in of the audit log are codes, carriers and services have names, and the comma between words is a Chinese one.
+    names = ["API", "DHL", "FedEx", "OpenTimestamps", "UPS"]
     assert sorted(plain) == [
         "%(n)s kB",
         "%(who)s, %(at)s",
