@@ -1,7 +1,8 @@
 """The live estimate: the hub's own orders get dates with stated odds, and every one of them is judged.
 
 models.py the tables, journeys.py what is learned from an order, rebuilding.py the night, learned.py the state it leaves,
-standing.py what is set for all, making.py an estimate, reaction.py who makes one when, scoring.py what came true, watching.py the clock's part, demo.py the demo.
+standing.py what is set for all, making.py an estimate, reaction.py who makes one when,
+scoring.py what came true, watching.py the clock's part, far.py what goes to a person, demo.py the demo.
 Nothing here loads numpy when it is imported; only the worker does, when it estimates.
 """
 
