@@ -16,13 +16,21 @@ pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def demo():
+def test_the_demos_estimates_are_sensible_no_news_and_taken_away_with_it():
+    # Loaded once for all of it: that takes longer than everything that is looked at.
     learned.forget()
     load(500, seed=1, at=MONDAY)
 
+    open_orders_have_a_date_their_odds_and_a_risk()
+    promises_were_kept_about_as_often_as_was_said()
+    nothing_of_the_past_waits_for_a_reaction()
+    wipe()
+    assert not EstimateModel.objects.exists()
+    assert not Estimate.objects.exists()
+    assert not Journey.objects.exists()
 
-def test_every_open_demo_order_on_its_way_has_a_date_its_odds_and_a_risk(demo):
+
+def open_orders_have_a_date_their_odds_and_a_risk():
     on_the_way = Order.objects.filter(
         is_open=True,
         is_test=False,
@@ -41,7 +49,7 @@ def test_every_open_demo_order_on_its_way_has_a_date_its_odds_and_a_risk(demo):
     assert {one.risk for one in dated} >= {"on_track", "at_risk"}
 
 
-def test_the_demos_promises_were_kept_about_as_often_as_was_said(demo):
+def promises_were_kept_about_as_often_as_was_said():
     judged = Estimate.objects.filter(is_first=True, outcome__in=["kept", "missed"])
     kept = judged.filter(outcome="kept").count()
 
@@ -52,15 +60,7 @@ def test_the_demos_promises_were_kept_about_as_often_as_was_said(demo):
     assert stated - 0.03 < kept / judged.count() <= 1
 
 
-def test_nothing_of_the_demos_past_waits_for_a_reaction(demo):
+def nothing_of_the_past_waits_for_a_reaction():
     assert OrderEvent.objects.filter(kind="promise").exists()
     assert not OrderEvent.objects.filter(kind="promise", dispatched_at=None).exists()
     assert not Estimate.objects.filter(is_demo=False).exists()
-
-
-def test_wiping_the_demo_takes_what_was_learned_of_it(demo):
-    wipe()
-
-    assert not EstimateModel.objects.exists()
-    assert not Estimate.objects.exists()
-    assert not Journey.objects.exists()
