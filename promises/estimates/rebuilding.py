@@ -21,7 +21,7 @@ from promises.eta.forecast import Forecast, NoDate
 from promises.eta.learner import ENOUGH, MEMORY_DAYS, Learner
 from promises.eta.orders import Placed, moment
 
-# The newest so many orders teach; more would not change an estimate by a minute, only the time and memory of the night.
+# The newest so many orders teach: the night tells all of them again, which takes minutes and memory.
 MOST = 150_000
 # Nights that are lived through again; what is older is learned from in one go.
 RELIVED_DAYS = 240
