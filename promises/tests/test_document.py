@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pypdfium2
+import pypdfium2.raw as pdfium
 import pytest
 import zxingcpp
 from django.conf import settings
@@ -133,8 +134,28 @@ def test_the_code_is_thirty_millimetres_wide_and_still_read_at_a_hundred_dots_an
     assert read(picture(data, dpi=100).convert("L")) == [(URL + TOKEN).upper()]
 
 
+def links(data: bytes) -> set[tuple[float, float, int]]:
+    """Width and height in millimetres, and the flags of each."""
+    with closing(pypdfium2.PdfDocument(data)) as document, closing(document[0]) as page:
+        found = [pdfium.FPDFPage_GetAnnot(page, at) for at in range(pdfium.FPDFPage_GetAnnotCount(page))]
+        return {_link(one) for one in found}
+
+
+def _link(one: object) -> tuple[float, float, int]:
+    place = pdfium.FS_RECTF()
+    pdfium.FPDFAnnot_GetRect(one, place)
+    sides = (place.right - place.left, place.bottom - place.top)
+    flags = pdfium.FPDFAnnot_GetFlags(one)
+    pdfium.FPDFPage_CloseAnnot(one)
+    return (*(round(abs(side) / 72 * 25.4, 1) for side in sides), flags)
+
+
 def test_the_code_is_a_link_too_for_programs_that_have_no_eyes():
-    assert verify.paper(paper()).token == TOKEN.upper()
+    data = paper()
+
+    assert verify.paper(data).token == TOKEN.upper()
+    # All of the code can be pressed; PDF/A wants each annotation to be printed.
+    assert links(data) == {(30.0, 30.0, pdfium.FPDF_ANNOT_FLAG_PRINT)}
 
 
 def test_the_payload_is_attached_to_the_byte():
