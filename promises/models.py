@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from promises.anchors.models import Anchor
 from promises.backtest_runs import BacktestRun
-from promises.commitments.models import CommitmentRule, IssueRequest, Outcome, Promise, PromiseFile
+from promises.commitments.models import (
+    CommitmentRule,
+    Compensation,
+    IssueRequest,
+    Outcome,
+    Promise,
+    PromiseFile,
+)
 from promises.estimates.models import (
     Estimate,
     EstimateModel,
@@ -39,6 +46,7 @@ __all__ = [
     "BacktestRun",
     "Checkpoint",
     "CommitmentRule",
+    "Compensation",
     "ContactClick",
     "Cosignature",
     "CustomerLink",

@@ -34,7 +34,9 @@ class Said:
     def versions(self) -> list[Promise]:
         """Every version of every commitment, from the first on, with paper, place in the log and outcome."""
         rows = Promise.objects.filter(order=self.order)
-        return list(rows.select_related("pending", "made_by", "file", "outcome").order_by("pk"))
+        return list(
+            rows.select_related("pending", "made_by", "file", "outcome", "compensation").order_by("pk")
+        )
 
     @cached_property
     def promise(self) -> Promise | None:

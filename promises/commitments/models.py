@@ -234,6 +234,35 @@ class Outcome(models.Model):
 guard("promises_outcome")
 
 
+class Compensation(Audited):
+    """What the customer gets for a promise that was missed, as far as it has come. The newest word counts; the audit has all."""
+
+    class State(models.TextChoices):
+        CONSIDERED = "considered", _("Being looked into")
+        OFFERED = "offered", _("Offered")
+        GIVEN = "given", _("Given")
+        NONE = "none", _("None is due")
+
+    promise = models.OneToOneField(
+        Promise, verbose_name=_("commitment"), on_delete=models.CASCADE, related_name="compensation"
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State.choices)
+    # Read by whoever holds the commitment.
+    words = models.CharField(_("what it is"), max_length=200, blank=True)
+    said_at = models.DateTimeField(_("said"))
+    is_demo = models.BooleanField(_("demo"), default=False, editable=False)
+
+    class Meta:
+        app_label = "promises"
+        verbose_name = _("compensation")
+        verbose_name_plural = _("compensations")
+        # Said and read on the order's page, by the permissions of its commitment.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.promise}: {self.get_state_display()}"
+
+
 class IssueRequest(models.Model):
     """Somebody, or the confirmed date, asks for a commitment or its next version. The worker answers; the row says how."""
 

@@ -27,9 +27,9 @@ from orders.byhand import Refused
 from orders.models import Order
 from orders.order_page.page import here
 from promises import commitments, estimates
-from promises.commitments import asking, life, papers
+from promises.commitments import asking, compensating, life, papers
 from promises.commitments.issuing import n_moved
-from promises.commitments.models import Asker, Promise, Reason
+from promises.commitments.models import Asker, Compensation, Promise, Reason
 from promises.commitments.panel import ISSUE, REVOKE, SEE
 from promises.commitments.refusals import NotIssued
 
@@ -58,6 +58,18 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=300)
 
 
+class CompensationForm(forms.Form):
+    state = forms.ChoiceField(
+        label=gettext_lazy("How far it has come"), choices=[("", "–"), *Compensation.State.choices]
+    )
+    words = forms.CharField(
+        label=gettext_lazy("What it is"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("The customer reads it on the page of the commitment, in these words."),
+    )
+
+
 def pages(site: AdminSite) -> list[URLPattern]:
     """/admin/promises/commitment/..."""
     page, base = _Page(site), "promises/commitment/"
@@ -66,6 +78,11 @@ def pages(site: AdminSite) -> list[URLPattern]:
         path(f"{base}<int:order_id>/move/", site.admin_view(page.move), name="commitment_move"),
         path(f"{base}<int:order_id>/revoke/", site.admin_view(page.revoke), name="commitment_revoke"),
         path(f"{base}<int:order_id>/waive/", site.admin_view(page.waive), name="commitment_waive"),
+        path(
+            f"{base}<int:order_id>/compensate/",
+            site.admin_view(page.compensate),
+            name="commitment_compensate",
+        ),
         path(f"{base}paper/<int:pk>/", site.admin_view(page.paper), name="commitment_paper"),
     ]
 
@@ -132,6 +149,23 @@ class _Page:
             return _("The commitment is waived: the customer called the order off.")
 
         return self._act(request, order, "waive", _("Waive the commitment"), ReasonForm, act)
+
+    @_acts
+    def compensate(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """What the customer of the missed commitment gets; by POST it stands on its page."""
+        order = _order(request, order_id, ISSUE)
+        newest = commitments.current(order)
+        if newest is None or newest.state not in compensating.MISSED:
+            raise Http404(_("This order has no commitment that was missed."))
+        said = Compensation.objects.filter(promise=newest).first()
+        initial = {"state": said.state, "words": said.words} if said else None
+
+        def act(given: dict[str, Any], user: User, at: datetime) -> str:
+            compensating.compensate(newest, state=given["state"], words=given["words"], by=user, at=at)
+            return _("Whoever holds the commitment reads it on its page from now on.")
+
+        title = _("Say what the customer gets")
+        return self._act(request, order, "compensate", title, CompensationForm, act, initial)
 
     @method_decorator([require_safe, never_cache])
     def paper(self, request: HttpRequest, pk: int) -> HttpResponseBase:

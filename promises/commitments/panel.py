@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from orders.models import Order
 from promises import numbers
 from promises.commitments import discipline
+from promises.commitments.compensating import MISSED
 from promises.commitments.issuing import ENDED, TOO_LATE, zone
 from promises.commitments.models import IssueRequest, Outcome, Promise
 from promises.commitments.payload import end_of
@@ -73,6 +74,8 @@ def context_of(order: Order, request: HttpRequest, at: datetime) -> dict[str, An
         # A promise has been made by somebody, and the profile of who promises cannot be deleted.
         "is_set_up": newest is not None or SellerProfile.the_one() is not None,
         "apology": _apology(newest),
+        "compensation": getattr(newest, "compensation", None),
+        "may_compensate": may_issue and newest is not None and newest.state in MISSED,
         "may_set_up": request.user.has_perm("promises.change_sellerprofile"),
         "may_issue": may_issue and not is_over and (newest is None or newest.state == Promise.State.REVOKED),
         "may_move": may_issue and not is_over and newest is not None and newest.is_live and at <= newest.due,
@@ -92,7 +95,7 @@ def _outcome(said: Said) -> Outcome | None:
 
 def _apology(newest: Promise | None) -> str:
     """What the customer of a missed promise reads on its page."""
-    is_missed = newest is not None and newest.state in {Promise.State.MISSED, Promise.State.UNKNOWN}
+    is_missed = newest is not None and newest.state in MISSED
     seller = SellerProfile.the_one() if is_missed else None
     return seller.apology if seller else ""
 

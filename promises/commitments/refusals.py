@@ -32,6 +32,7 @@ WORDS: dict[str, StrOrPromise] = {
     "has_one": _("Commitment %(number)s is in force for this order. To change its date, issue a new version."),
     "no_promise": _("This order has no commitment. Issue one first."),
     "ended": _("The commitment has ended (%(state)s). What came of it stands."),
+    "not_missed": _("The commitment was not missed (%(state)s), so there is nothing to make good."),
     "overdue": _(
         "The promised date has passed. A promise is not moved after its date: it counts as missed, and that stays."
     ),

@@ -14,7 +14,7 @@ from orders.models import Order
 from orders.tests.factories import after, make_shop, told
 from orders.tests.staff import make_staff, staff_client
 from promises.commitments import papers
-from promises.commitments.models import IssueRequest, Promise, PromiseFile
+from promises.commitments.models import Compensation, IssueRequest, Promise, PromiseFile
 from promises.commitments.payload import end_of
 from promises.ledger.models import LogPending, SellerProfile
 from promises.tests.factories_commitments import make_promise, make_promised_order
@@ -186,6 +186,27 @@ def test_the_panel_of_a_missed_promise_shows_what_the_customer_reads():
 
     Promise.objects.filter(pk=promise.pk).update(state="missed", judge_at=None)
     assert "很抱歉，运费退还。" in page(client, promise.order)
+
+
+def test_what_the_customer_of_a_missed_promise_gets_is_said_by_hand_and_only_then():
+    promise, sales = make_promise(), staff_client("sales", everything=True)
+    there = address(promise.order, "compensate")
+    given = {"state": "offered", "words": "运费退还 12 元"}
+    assert there not in page(sales, promise.order)
+    assert sales.post(there, given).status_code == 404
+
+    Promise.objects.filter(pk=promise.pk).update(state="missed", judge_at=None)
+    assert there in page(sales, promise.order)
+    assert staff_client("viewer", everything=True).post(there, given).status_code == 403
+    assert sales.post(there, {**given, "state": ""}).status_code == 422
+    assert not Compensation.objects.exists()
+    assert sales.post(there, given).status_code == 303
+
+    assert "运费退还 12 元" in page(sales, promise.order)
+    sales.post(there, {**given, "state": "given"})
+    assert Compensation.objects.get().state == "given"
+    said = AuditEntry.objects.filter(model="promises.compensation").order_by("pk")
+    assert [entry.after["state"] for entry in said] == ["offered", "given"]
 
 
 def test_the_panel_offers_waiving_only_once_the_customer_asked_to_cancel():

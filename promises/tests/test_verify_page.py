@@ -15,7 +15,7 @@ from orderhub.request_id import JsonLines
 from orders import append_only
 from orders.tests.factories import after
 from promises import numbers, token
-from promises.commitments.models import Promise
+from promises.commitments.models import Compensation, Promise
 from promises.ledger import keys
 from promises.ledger.models import LogKey, LogLeaf, SellerProfile
 from promises.tests.factories_commitments import PERSON
@@ -164,8 +164,14 @@ def test_a_missed_promise_shows_the_sellers_apology_to_its_holder():
     SellerProfile.objects.update(apology="很抱歉。", apology_en="We are sorry.")
     Promise.objects.filter(pk=promise.pk).update(state="missed")
 
-    assert "We are sorry." in shown(ask(f"/v/{text_of(promise)}"))
-    assert "We are sorry." not in shown(ask("/v/", n=promise.number))
+    Compensation.objects.create(promise=promise, state="offered", words="12 yuan back", said_at=MONDAY_11)
+
+    holders, strangers = shown(ask(f"/v/{text_of(promise)}")), shown(ask("/v/", n=promise.number))
+
+    assert "We are sorry." in holders
+    assert "Compensation: Offered · 12 yuan back" in holders
+    assert "We are sorry." not in strangers
+    assert "12 yuan" not in strangers
 
 
 def test_a_date_that_has_passed_is_said_before_anything_was_judged():

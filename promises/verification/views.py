@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from promises import numbers, token
-from promises.commitments.models import Promise
+from promises.commitments.models import Compensation, Promise
 from promises.ledger import reading
 from promises.ledger.models import SellerProfile, TransparencyLog
 from promises.verification import evidence, limits, rate, verdict, words
@@ -85,6 +85,7 @@ def _for_holder(found: Verdict) -> dict[str, Any]:
         "sha256": promise.file.sha256,
         "keys": _keys_address(promise),
         "apology": _apology(found),
+        "compensation": Compensation.objects.filter(promise=newest).first() if _is_missed(found) else None,
         "rate": rate.known(found.evidence.log) if found.evidence else None,
     }
 
@@ -98,12 +99,16 @@ def _keys_address(promise: Promise) -> str:
 
 def _apology(found: Verdict) -> str:
     """The seller's own words where the promise was not kept."""
-    if found.newest_state not in {verdict.State.MISSED, verdict.State.SILENT}:
+    if not _is_missed(found):
         return ""
     seller = SellerProfile.the_one()
     if seller is None:
         return ""
     return seller.apology_en if _is_english() and seller.apology_en else seller.apology
+
+
+def _is_missed(found: Verdict) -> bool:
+    return found.newest_state in {verdict.State.MISSED, verdict.State.SILENT}
 
 
 def _is_english() -> bool:
