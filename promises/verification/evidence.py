@@ -29,6 +29,8 @@ class Evidence:
     n_witnesses: int = 0
     stamped_at: datetime | None = None
     elsewhere: tuple[anchors.Elsewhere, ...] = ()
+    # What the entry says the SHA-256 of the paper is; empty while no signed head covers it.
+    pdf: str = ""
 
 
 def of(promise: Promise) -> Evidence:
@@ -56,6 +58,7 @@ def of(promise: Promise) -> Evidence:
         n_witnesses=known,
         stamped_at=stamp.at if stamp else None,
         elsewhere=anchors.elsewhere(log, place),
+        pdf=entry.get("pdf", ""),
     )
 
 

@@ -196,6 +196,9 @@
     return;
   }
   field.closest("p").hidden = false;
+  // What can be checked here need not be sent.
+  const sending = document.getElementById("send-file");
+  if (sending) sending.hidden = true;
   field.addEventListener("change", () => check(field.files[0]));
   addEventListener("dragover", (event) => {
     event.preventDefault();
