@@ -22,7 +22,6 @@ from django.db import connection, models, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
-from pytest_django.fixtures import SettingsWrapper
 
 from integrations import tokens
 from integrations.models import (
@@ -213,7 +212,7 @@ class World:
 
 
 @pytest.fixture
-def world(settings: SettingsWrapper) -> Iterator[World]:
+def world(settings) -> Iterator[World]:
     # Everybody asks from one address, in one minute that stands still.
     settings.VERIFY_PER_MINUTE = settings.VERIFY_PER_MINUTE_IN_ALL = 1_000_000
     with time_machine.travel(datetime(2026, 6, 1, 2, 0, tzinfo=UTC), tick=False):

@@ -43,10 +43,11 @@ def test_a_stranger_checks_a_paper_by_code_by_number_and_by_its_file(open_page, 
     page.get_by_label("Choose or drop the PDF").set_input_files(str(genuine))
     page.get_by_text("byte for byte").wait_for()
     is_green = page.locator("#file-verdict.verdict-ok").count()
+    is_offered = page.get_by_label("File of the commitment").is_visible()
     page.get_by_label("Choose or drop the PDF").set_input_files(str(changed))
     page.get_by_text("is not the one that was issued").wait_for()
 
-    assert is_green == 1
+    assert (is_green, is_offered) == (1, False)
     assert page.locator("#file-verdict.verdict-danger").count() == 1
     # The proof and the keys are fetched; nothing leaves.
     assert [(url, body) for url, body in sent if body is not None or "genuine" in url] == []
@@ -108,6 +109,12 @@ def test_without_scripts_the_page_says_the_same_and_offers_no_local_check(open_p
     assert page.get_by_text(promise.file.sha256).is_visible()
     assert not page.get_by_label("Choose or drop the PDF").is_visible()
 
+    page.get_by_label("File of the commitment").set_input_files(str(promise.file.full_path))
+    page.get_by_role("button", name="Send and check the file").click()
+
+    assert page.get_by_text("byte for byte, the one that was issued").is_visible()
+    assert page.get_by_role("status").first.inner_text().strip().startswith("Genuine, date passed")
+
 
 def test_where_the_browser_cannot_compute_nothing_turns_green(open_page, tmp_path):
     promise = make_filed()
@@ -120,3 +127,4 @@ def test_where_the_browser_cannot_compute_nothing_turns_green(open_page, tmp_pat
 
     assert page.locator("#file-verdict.verdict-ok").count() == 0
     assert not page.get_by_label("Choose or drop the PDF").is_visible()
+    assert page.get_by_label("File of the commitment").is_visible()
