@@ -62,6 +62,7 @@ def test_the_paper_that_was_issued_is_judged_as_its_code_and_one_byte_more_is_no
     assert "Genuine, in force" in shown(found)
     assert "byte for byte, the one that was issued" in shown(found)
     assert promise.shown_number in shown(found)
+    assert shown(found).index("byte for byte") < shown(found).index("Compare with your paper")
     assert (other.status_code, "Not a file of ours" in shown(other)) == (404, True)
     assert hashlib.sha256(changed).hexdigest() in shown(other)
     assert promise.shown_number not in shown(other)
