@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import requests
 from django.conf import settings
 
-from promises.anchors.services import NoReceipt, Receipt, Said
+from promises.anchors.services import NoReceipt, Receipt, Said, body_of
 
 if TYPE_CHECKING:
     from opentimestamps.core.timestamp import DetachedTimestampFile, Timestamp
@@ -89,7 +89,7 @@ def _asked(method: str, url: str, message: bytes, *, data: bytes | None = None, 
             return None
         if answer.status_code != requests.codes.ok:
             raise NoReceipt(f"the calendar answered {answer.status_code}")
-        return _timestamp(answer.raw.read(MOST_BYTES + 1, decode_content=True), message)
+        return _timestamp(body_of(answer, MOST_BYTES + 1), message)
 
 
 def _timestamp(data: bytes, message: bytes) -> Timestamp:

@@ -22,7 +22,7 @@ import requests
 from django.conf import settings
 from django.utils.timezone import now
 
-from promises.anchors.services import NoReceipt, Receipt, Said
+from promises.anchors.services import NoReceipt, Receipt, Said, body_of
 
 WAIT = (5, 15)
 MOST_BYTES = 50_000
@@ -94,7 +94,7 @@ def _ask(method: str, business: Mapping[str, str]) -> dict[str, str]:
     ) as answer:
         if answer.status_code != requests.codes.ok:
             raise NoReceipt(f"the chain's service answered {answer.status_code}")
-        text = answer.raw.read(MOST_BYTES, decode_content=True).decode("utf-8", "replace")
+        text = body_of(answer, MOST_BYTES).decode("utf-8", "replace")
     kept = {"id": common["req_msg_id"], "text": text}
     _answer(kept)
     return kept
@@ -105,7 +105,7 @@ def _answer(kept: Mapping[str, Any]) -> dict[str, Any]:
     found = _SIGNED.match(str(kept.get("text", "")))
     if found is None:
         raise NoReceipt("the answer is not one of such a service")
-    if not hmac.compare_digest(_mac(found[1], settings.NOTARY_SECRET), found[2]):
+    if not hmac.compare_digest(_mac(found[1], settings.NOTARY_SECRET).encode(), found[2].encode()):
         raise NoReceipt("the answer's signature does not hold")
     try:
         said = json.loads(found[1])
@@ -133,7 +133,9 @@ def _opened(receipt: bytes, note: str) -> dict[str, Any]:
         raise NoReceipt("not a receipt of a notarisation chain") from None
     if digest != _digest(note):
         raise NoReceipt("the receipt is over something else")
-    _answer(kept["create"])
+    if not all(isinstance(kept.get(name, {}), dict) for name in ("create", "look_up")):
+        raise NoReceipt("not a receipt of a notarisation chain")
+    _answer(kept.get("create", {}))
     return kept
 
 

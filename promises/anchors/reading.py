@@ -31,13 +31,10 @@ def elsewhere(log: TransparencyLog, place: int) -> tuple[Elsewhere, ...]:
         Anchor.objects.filter(checkpoint__log=log, checkpoint__size__gt=place, state=Anchor.State.ANCHORED)
         .exclude(kind=Anchor.Kind.RFC3161)
         .select_related("checkpoint")
-        .order_by("checkpoint__size")
     )
-    first: dict[str, Anchor] = {}
-    # A head a day and service: what stands over an old entry is bounded by looking at the oldest ones only.
-    for row in rows[:20]:
-        first.setdefault(row.kind, row)
-    return tuple(_elsewhere(row) for row in first.values())
+    kinds = rows.order_by("kind").values_list("kind", flat=True).distinct()
+    first = (rows.filter(kind=kind).order_by("checkpoint__size").first() for kind in kinds)
+    return tuple(_elsewhere(row) for row in first if row is not None)
 
 
 def _elsewhere(row: Anchor) -> Elsewhere:

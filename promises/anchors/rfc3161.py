@@ -25,7 +25,7 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
-from promises.anchors.services import NoReceipt, Receipt, Said
+from promises.anchors.services import NoReceipt, Receipt, Said, body_of
 
 # Seconds to connect and to answer.
 PATIENCE = (5, 15)
@@ -91,7 +91,7 @@ def ask(url: str, note: str, roots: Path) -> tuple[bytes, Stamp]:
     ) as answer:
         if answer.status_code != requests.codes.ok:
             raise NoStamp(f"the authority answered {answer.status_code}")
-        data = answer.raw.read(MOST_BYTES, decode_content=True)
+        data = body_of(answer, MOST_BYTES)
     return data, check(data, note, roots, nonce=wanted.nonce)
 
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import ClassVar, Protocol
 
+import requests
+import urllib3
 from django.conf import settings
 from django.utils.module_loading import import_string
 
@@ -50,6 +52,14 @@ class Service(Protocol):
     def submit(self, note: str) -> Receipt: ...
     def upgrade(self, receipt: bytes, note: str) -> Receipt: ...
     def check(self, receipt: bytes, note: str) -> Said: ...
+
+
+def body_of(answer: requests.Response, most: int) -> bytes:
+    """What a service has answered, so many bytes at most. Raises NoReceipt where it breaks off or stalls."""
+    try:
+        return bytes(answer.raw.read(most, decode_content=True))
+    except urllib3.exceptions.HTTPError as error:
+        raise NoReceipt(f"the answer broke off: {error}") from None
 
 
 @cache

@@ -22,7 +22,7 @@ SECRET, ACCESS_KEY = "accesskeysecret01", "AKexample"
 
 
 class Place(ThreadingHTTPServer):
-    """manner: "" answers rightly; "busy", "garbage" and "other" as their names say. is_done: the block is there."""
+    """manner: "" answers rightly; "busy", "cut", "garbage" and "other" as their names say. is_done: the block is there."""
 
     manner, is_done = "", False
 
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             status, data = self._calendar(path, body)
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(data) + (9 if self.server.manner == "cut" else 0)))
         self.end_headers()
         self.wfile.write(data)
 

@@ -311,10 +311,11 @@ def _stamped(found: Verdict, zone: str) -> Row:
 
 
 def _kept_elsewhere(one: Elsewhere, zone: str) -> Row:
+    # The word stands only where a receipt holds.
     title = {
         Anchor.Kind.OTS.value: _("Kept in the Bitcoin blockchain (OpenTimestamps)"),
         Anchor.Kind.NOTARY.value: _("Kept by a notary blockchain"),
-    }.get(one.kind, _("Kept by a service called %(kind)s") % {"kind": one.kind})
+    }.get(one.kind if one.said else "", _("Kept by a service called %(kind)s") % {"kind": one.kind})
     own = _("The receipt, and the head that it is over: %(receipt)s and %(head)s") % {
         "receipt": reverse("anchors:receipt", args=[one.pk]),
         "head": reverse("anchors:head", args=[one.pk]),
