@@ -12,7 +12,9 @@ Give it what you have of one commitment: the PDF, its proof file, the code on it
 --entries all entries of the log, one to a line: then everything is counted again from them
 
 Ends with 0: true. 1: false. 2: incomplete, something could not be checked. 3: the log contradicts itself; the proof is
-written out. Needs Python 3.11 and the package cryptography. Opens no connection.
+written out. Time stamps over heads are not checked here; OpenSSL does it without anybody too:
+    openssl ts -verify -in head-9.tsr -data head-9.txt -CAfile the-authoritys-roots.pem
+Needs Python 3.11 and the package cryptography. Opens no connection.
 """
 
 # ruff: noqa: FBT003 - an answer is yes, no or open, and stands for itself
