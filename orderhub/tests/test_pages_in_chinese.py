@@ -36,7 +36,9 @@ E-2,2026-06-01 10:00,BRK-001,x,,
 """
 SHOWN = ("title", "placeholder", "aria-label", "alt")
 # Names, codes and the like that stand as they are in every language.
-AS_THEY_ARE = re.compile(r"orderhub|OpenTimestamps|English|CSV|JSON|XLSX|API|row|true|false|[A-Z]{2,}-?\d*", re.ASCII)
+AS_THEY_ARE = re.compile(
+    r"orderhub|OpenTimestamps|English|CSV|JSON|XLSX|API|row|true|false|[A-Z]{2,}-?\d*", re.ASCII
+)
 
 
 class Words(HTMLParser):
