@@ -73,6 +73,9 @@ LATIN = frozenset(
             "cny",
             "usd",
             "hub",
+            "pdf",
+            "javascript",
+            "unix",
             "openapi",
             "swagger",
             "redoc",
@@ -149,6 +152,7 @@ def _seed(n_orders: int) -> None:
     from orderhub import demo
     from orderhub.demo.logins import give_scopes, make_logins
     from orders.dispatch import dispatch_waiting
+    from promises.ledger import sequencer
 
     file = env.path("ORDERHUB_VAR", env.ROOT / "var") / "logins.txt"
     make_logins(file)
@@ -156,6 +160,8 @@ def _seed(n_orders: int) -> None:
     give_scopes(file)
     while dispatch_waiting():
         pass
+    # What the steward does every few seconds.
+    sequencer.sweep()
 
 
 def _collect_static() -> None:
