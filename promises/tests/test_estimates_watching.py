@@ -136,7 +136,7 @@ def test_the_command_learns_of_both_kinds_of_orders_and_says_so(capsys):
         call_command("rebuild_estimates")
 
     assert EstimateModel.objects.count() == 2
-    assert capsys.readouterr().out.count("60") == 2
+    assert capsys.readouterr().out.count(" 60 orders") == 2
     assert WorkSignal.objects.get(name=watching.NIGHTLY).done_at == MONDAY
 
 
