@@ -15,6 +15,7 @@ from promises.commitments.models import (
 from promises.estimates.models import (
     Estimate,
     EstimateModel,
+    Expectations,
     Journey,
     PlannedSurge,
     PromiseRule,
@@ -54,6 +55,7 @@ __all__ = [
     "DeliveryRating",
     "Estimate",
     "EstimateModel",
+    "Expectations",
     "IssueRequest",
     "Journey",
     "LogKey",

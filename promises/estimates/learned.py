@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zlib
 from collections.abc import Mapping
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from promises.estimates.models import EstimateModel, PlannedSurge
+import numpy as np
+
+from promises.estimates.models import EstimateModel, Expectations, PlannedSurge
 from promises.eta import surge
 from promises.eta.learner import VERSION, Learner
+from promises.eta.nights import Expected
 
 # How many nights are kept: estimates name the one that they were made with.
 KEPT = 30
@@ -79,18 +83,67 @@ def _read(row: EstimateModel) -> Learned:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A learner as one night left it, and what it had expected of each order by then. It knows no orders any more."""
+
+    learned: Learner
+    expected: Expected
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a night stopped, and the next one can go on."""
+
+    made_at: datetime
+    from_placing: Stopped
+    from_hand_over: Stopped
+
+
+def kept(*, is_demo: bool) -> Kept | None:
+    """The newest night, if another one of the same method can go on from there."""
+    row = EstimateModel.objects.filter(is_demo=is_demo).first()
+    if row is None or row.method != VERSION:
+        return None
+    expectations = Expectations.objects.filter(model=row).first()
+    if expectations is None:
+        return None
+    known = _read(row)
+    return Kept(
+        row.made_at,
+        Stopped(known.door, _unpacked(bytes(expectations.from_placing)), row.made_at),
+        Stopped(known.way, _unpacked(bytes(expectations.from_hand_over)), row.made_at),
+    )
+
+
+def _packed(expected: Expected) -> bytes:
+    file = io.BytesIO()
+    # The keys rise: their steps take a tenth of the room.
+    np.savez_compressed(
+        file, steps=np.diff(expected.key, prepend=0), shape=expected.shape, level=expected.level
+    )
+    return file.getvalue()
+
+
+def _unpacked(data: bytes) -> Expected:
+    with np.load(io.BytesIO(data), allow_pickle=False) as columns:
+        return Expected(np.cumsum(columns["steps"]), columns["shape"], columns["level"])
+
+
 def store(
     door: Learner,
     way: Learner,
     rates: Mapping[str, tuple[float, ...]],
     carriers: Mapping[str, str],
+    expected: tuple[Expected, Expected],
     *,
     n_learned: int,
     at: datetime,
     newest_placed_at: datetime | None,
     is_demo: bool,
 ) -> EstimateModel:
-    """Keep this night, clear away the oldest ones."""
+    """Keep this night, clear away the oldest ones. expected: from placing and from hand-over."""
     state: dict[str, Any] = {"door": door.state(), "way": way.state(), "rates": rates, "carriers": carriers}
     row = EstimateModel.objects.create(
         made_at=at,
@@ -101,6 +154,10 @@ def store(
         is_demo=is_demo,
         state=zlib.compress(json.dumps(state).encode(), 6),
     )
-    kept = EstimateModel.objects.filter(is_demo=is_demo).values_list("pk", flat=True)[:KEPT]
-    EstimateModel.objects.filter(is_demo=is_demo, pk__lt=min(kept)).delete()
+    Expectations.objects.filter(model__is_demo=is_demo).delete()
+    Expectations.objects.create(
+        model=row, from_placing=_packed(expected[0]), from_hand_over=_packed(expected[1])
+    )
+    newest = EstimateModel.objects.filter(is_demo=is_demo).values_list("pk", flat=True)[:KEPT]
+    EstimateModel.objects.filter(is_demo=is_demo, pk__lt=min(newest)).delete()
     return row

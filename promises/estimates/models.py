@@ -205,6 +205,26 @@ class EstimateModel(models.Model):
         return f"{self.method}.{self.pk}"
 
 
+class Expectations(models.Model):
+    """What was expected of each order when it began, as one night left it: the next one goes on from there.
+
+    Of the newest night only. Packed columns (promises.estimates.learned), never a pickle.
+    """
+
+    model = models.OneToOneField(EstimateModel, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    from_placing = models.BinaryField(editable=False)
+    from_hand_over = models.BinaryField(editable=False)
+
+    class Meta:
+        app_label = "promises"
+        verbose_name = _("expectations of a night")
+        verbose_name_plural = _("expectations of a night")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.model_id)
+
+
 class EstimateQuerySet(ScopedQuerySet):
     def current(self) -> EstimateQuerySet:
         """What is said now, one of each order."""

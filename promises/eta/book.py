@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,18 @@ class Book:
             "days": np.nan,
             "gone": False,
             "numbers": described.numbers,
-            "groups": self._numbered(described),
+            "groups": self._numbered(described.groups),
         }
         for name, value in values.items():
             self._columns[name][row] = value
         self.open[order.key] = row
 
-    def _numbered(self, described: Described) -> list[int]:
-        return [
-            known.setdefault(key, len(known))
-            for known, key in zip(self.numbering, described.groups, strict=True)
-        ]
+    def number_all(self, groups: Iterable[tuple[tuple[str, ...], ...]]) -> npt.NDArray[np.int32]:
+        """The numbers of these keys, one row of len(GROUPS) for each order's keys."""
+        return np.array([self._numbered(keys) for keys in groups], np.int32)
+
+    def _numbered(self, keys: tuple[tuple[str, ...], ...]) -> list[int]:
+        return [known.setdefault(key, len(known)) for known, key in zip(self.numbering, keys, strict=True)]
 
     def hand_over(self, key: str, at: float) -> None:
         row = self.open.get(key)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 from typing import NamedTuple
 
-from promises.eta.orders import Placed
+import numpy as np
+import numpy.typing as npt
+
+from promises.eta.orders import EPOCH, Placed
 
 # Parcels do not take a day per kilometre: the first hundred cost more than the tenth. Each hinge lets the slope change.
 HINGES_KM = (30, 100, 300, 600, 1000, 1600, 2400)
@@ -96,6 +100,33 @@ def numbers(order: Placed) -> list[float]:
 
 
 N_NUMBERS = 1 + len(HINGES_KM) + 2 + 6 + 8
+_DAY_PART, _WEEKDAYS = 1 + len(HINGES_KM), 3 + len(HINGES_KM)
+_N_ITEMS, _IS_NEAR = N_NUMBERS - 3, N_NUMBERS - 1
+_FIRST_WEEKDAY = date.fromordinal(EPOCH).weekday()
+
+
+def numbers_of(
+    *,
+    minute: npt.NDArray[np.float64],
+    day: npt.NDArray[np.float64],
+    n_items: npt.NDArray[np.float32],
+    is_near: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float32]:
+    """The same features of many orders of which only this is known, (n, N_NUMBERS).
+
+    minute: of the local day; day: the local date since EPOCH; n_items: nan where unknown; is_near: from its own province.
+    """
+    found = np.full((len(minute), N_NUMBERS), UNKNOWN, np.float32)
+    day_part = minute / 1440
+    found[:, _DAY_PART] = day_part
+    found[:, _DAY_PART + 1] = day_part > 0.5
+    weekday = (day + _FIRST_WEEKDAY) % 7
+    for number in range(6):
+        found[:, _WEEKDAYS + number] = weekday == number
+    is_some = n_items > 0
+    found[is_some, _N_ITEMS] = np.log(n_items[is_some].astype(np.float64))
+    found[:, _IS_NEAR] = is_near
+    return found
 
 
 def _log(value: float | None, shift: float = 1.0) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from promises.eta import calibration
 from promises.eta.book import Book
 from promises.eta.calibration import ALL_COME, Chances, Curve
 from promises.eta.features import LEVELS, describe, levels
-from promises.eta.fit import Fit, Parts, fit, from_data, nothing_learned
+from promises.eta.fit import Fit, Floats, Parts, fit, from_data, nothing_learned
 from promises.eta.forecast import Forecast, NoDate, NoDateReason
-from promises.eta.orders import Placed, days_until, moment
+from promises.eta.orders import EPOCH, Placed, days_until, moment
 from promises.eta.surge import PlannedSurge, waits
 
 # Changes with anything that changes what comes out; stored with every estimate.
@@ -29,6 +29,8 @@ ENOUGH = 30
 FIRST_FITS_UNTIL = 200
 # Delivered orders are counted by level in spans of this many days, so that old ones can be taken out again.
 _COUNTED_DAYS = 30
+# The span of orders that were counted together: none is ever taken out again.
+_UNDATED = 10**9
 Place = tuple[str, tuple[str, ...]]
 
 
@@ -103,6 +105,25 @@ class Learner:
     def release_nights(self) -> None:
         self._night = -math.inf
 
+    def count(self, delivered: Mapping[Place, int]) -> None:
+        """So many orders are known to have come, by place: for a book that was written at once and not told order by order."""
+        self._delivered_at = {place: {_UNDATED: n} for place, n in delivered.items()}
+        widest = LEVELS[-1]
+        self.n_delivered = sum(n for (level, _key), n in delivered.items() if level == widest)
+
+    def expectations(self) -> tuple[Floats, Floats]:
+        """What is expected now of every row of the book: its shape and its level, as Book.add has them."""
+        shapes = self._fit.totals(self.book)
+        found = np.full(self.book.n, self._level)
+        days = self.book.column("day")
+        for day in np.unique(days):
+            if extra := waits(self.surges, date.fromordinal(EPOCH + int(day))):
+                rows = days == day
+                found[rows] = (
+                    np.log(np.exp(shapes[rows] + self._level) + sum(extra) / len(extra)) - shapes[rows]
+                )
+        return shapes, found
+
     def calibrate(self, night: float) -> None:
         if not self.n_delivered:
             return
@@ -145,6 +166,11 @@ class Learner:
 
     # What is kept of it.
 
+    def close_book(self) -> None:
+        """Let go of the orders: what was learned of them stays, for forecasts and state."""
+        self.book = Book()
+        self.hold_nights()
+
     def state(self) -> dict[str, Any]:
         """All that forecasts need, as JSON holds it; the orders themselves are left out."""
         counts = [
@@ -169,7 +195,7 @@ class Learner:
         learner._level, learner._usual_level = state["level"], state["usual_level"]
         if state["curve"]:
             learner._curve = Curve(*(np.asarray(part, np.float64) for part in state["curve"]))
-        learner._delivered_at = {(level, tuple(key)): {0: n} for level, key, n in state["counts"]}
+        learner.count({(level, tuple(key)): n for level, key, n in state["counts"]})
         learner.n_delivered = state["n_delivered"]
         learner.hold_nights()
         return learner

@@ -16,6 +16,7 @@ from orders.tests.factories import MONDAY, make_order, told
 from promises.estimates import current, journeys, learned, making, standing, watching
 from promises.estimates.models import Estimate, EstimateModel
 from promises.estimates.rebuilding import nights, rebuild
+from promises.eta.orders import moment
 from promises.tests.factories_estimates import make_estimate, make_history
 
 pytestmark = pytest.mark.django_db
@@ -157,11 +158,11 @@ def test_old_nights_are_cleared_away_and_the_newest_speaks():
 
 
 def test_a_night_with_few_orders_lives_through_every_night_and_one_with_many_through_few():
-    few = nights(3_000, MONDAY - 40 * DAY, MONDAY)
-    many = nights(60_000, MONDAY - 700 * DAY, MONDAY)
+    few = nights(3_000, moment(MONDAY - 40 * DAY), MONDAY)
+    many = nights(1_200_000, moment(MONDAY - 700 * DAY), MONDAY)
 
     assert few == [few[-1] - 40 + night for night in range(41)]
-    assert len(many) == 17
+    assert len(many) == 26
     assert many[-1] - many[0] == 240
     # The nearer, the denser.
     assert many[-1] - many[-2] == 1
