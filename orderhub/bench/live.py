@@ -215,7 +215,7 @@ async def _poll(port: int, session: str, counts: dict[str, int]) -> None:
         except (OSError, asyncio.IncompleteReadError):
             counts["wrong"] += 1
             line = None
-        await asyncio.sleep(0.9 + random.random() / 5)
+        await asyncio.sleep(0.9 * (0.9 + random.random() / 5))
 
 
 async def _ask(

@@ -80,9 +80,12 @@ LATIN = frozenset(
             "swagger",
             "redoc",
         ),
-        *("curl", "sha", "hmac", "base64", "python", "gbk", "utf", "bom", "iso", "ascii"),
+        *("curl", "sha", "sha256", "hmac", "base64", "python", "gbk", "utf", "bom", "iso", "ascii"),
     ]
 )
+
+
+API_FIELDS = frozenset(["application", "detail", "field", "items", "test", "timestamp"])
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -105,6 +108,8 @@ class Screen:
     first: str = ""
     is_public: bool = False
     is_ours: bool = True
+    # Latin words of its own, like an interface's names of fields.
+    words: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -202,7 +207,7 @@ def screens() -> list[Screen]:
         Screen("import", _page("integrations_importrun_add")),
         Screen("template", _page("template")),
         Screen("wizard", _page("wizard")),
-        Screen("api", _page("api"), "integrator"),
+        Screen("api", _page("api"), "integrator", words=API_FIELDS),
         Screen("style", _page("style")),
         Screen("me", _page("me")),
         Screen("refused", _page("auth_user_changelist"), "warehouse"),
@@ -323,7 +328,7 @@ class Look:
         if screen.is_ours:
             small = browser.small_targets(page, 24)
             found.blame("targets", where, small)
-        found.blame("language", where, self._foreign(page, language))
+        found.blame("language", where, self._foreign(page, language, screen.words))
         found.blame("chips", where, page.evaluate(NAKED_CHIPS))
         found.size("shift", screen.name, browser.shifted(page))
         if self.options.pictures and (language, theme, width) in PICTURES:
@@ -331,14 +336,14 @@ class Look:
             name = f"{screen.name}-{language[:2]}-{theme}-{width}.jpg"
             page.screenshot(path=self.options.pictures / name, type="jpeg", quality=45)
 
-    def _foreign(self, page: Any, language: str) -> list[str]:
+    def _foreign(self, page: Any, language: str, known_here: frozenset[str]) -> list[str]:
         """Words of the other language, apart from data."""
         text: str = KEYS.sub(" ", page.evaluate(WORDS))
         for known in self.data:
             text = text.replace(known, " ")
         if language == "en":
             return sorted(set(re.findall(r"[\u4e00-\u9fff]+", text)))[:5]
-        words = {word for word in re.findall(r"[A-Za-z]{3,}", text) if word.lower() not in LATIN}
+        words = {word for word in LATIN_WORD.findall(text) if word.lower() not in LATIN | known_here}
         return sorted(words)[:8]
 
     def _fits(self, screen: Screen) -> None:
@@ -390,6 +395,7 @@ KEYS = re.compile(
     r"(?<![A-Za-z])(?:[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|OH\d{6}-[0-9A-Z]+|[0-9A-Z]{4}(?:-[0-9A-Z]{1,4}){4}"
     r"|(?:[A-Z][a-z]+-)+[A-Z][a-z]+|Authorization|[a-z]+(?:[._][a-z]+)+)(?![A-Za-z])"
 )
+LATIN_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]{2,}")
 NAKED_CHIPS = """() => [...document.querySelectorAll('.chip')].filter(one => !one.querySelector('svg') || !one.textContent.trim())
   .map(one => one.outerHTML.slice(0, 120))"""
 # What a person reads, without what is data and what is typed.

@@ -4,7 +4,7 @@
   const given = JSON.parse(document.getElementById("hub-live")?.textContent || "null");
   if (!given || !window.hub) return;
 
-  const VISIBLE = 1000;
+  const VISIBLE = 900;
   const HIDDEN = 60000;
   const AT_ONCE = 50;
   const PATIENCE = 10000;
