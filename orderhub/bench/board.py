@@ -141,9 +141,9 @@ class Ground:
             for model, letter in ((Shop, "s"), (Warehouse, "w"))
         )
         return cls(
-            manager=_logged_in("ops_manager"),
-            keeper=_logged_in("warehouse", warehouses[7]),
-            nobody=_logged_in("warehouse"),
+            manager=logged_in("ops_manager"),
+            keeper=logged_in("warehouse", warehouses[7]),
+            nobody=logged_in("warehouse"),
             open=templates.open,
             closed=templates.closed,
             shops=shops,
@@ -285,7 +285,7 @@ def _moment(seconds: str) -> str:
     return f"strftime('%%Y-%%m-%%d %%H:%%M:%%S', {base} + {seconds}, 'unixepoch')"
 
 
-def _logged_in(role: str, warehouse: int | None = None) -> Any:
+def logged_in(role: str, warehouse: int | None = None) -> Any:
     """A browser of one member of staff, logged in whole."""
     from django.contrib.auth.models import Group, User
     from django.test import Client

@@ -26,6 +26,7 @@ OPEN = 400
 BATCH = 200
 CHUNK = 5_000
 CITIES = 400
+JUDGED = 25_000
 _numbers = itertools.count(1)
 
 
@@ -49,7 +50,9 @@ def run(house: House, options: Namespace) -> list[Figure]:
     say("  the next night ...")
     figures += _night("the next night, which goes on from it", within=60)
     say("  estimates ...")
-    return [*figures, *_estimates(still_open)]
+    figures += _estimates(still_open)
+    say("  the calibration page ...")
+    return [*figures, *_calibration(min(JUDGED, options.orders), at)]
 
 
 def _fill(n: int, at: datetime) -> list[int]:
@@ -169,6 +172,66 @@ def _alone(ids: list[int]) -> list[float]:
         # The queue of the warehouse is read with the first of them.
         desk.look_at(orders[0])
         return [_took(lambda order=order: desk.look_at(order)) for order in orders[1:]]
+
+
+def _calibration(n: int, at: datetime) -> list[Figure]:
+    """The page over as many judged orders as it reads at most, and a list of orders behind one of its numbers."""
+    from django.conf import settings
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from orderhub.bench.board import logged_in
+    from promises.calibration_rows import MOST
+
+    settings.ALLOWED_HOSTS = ["*"]
+    _judge(n, at)
+    client = logged_in("ops_manager")
+    found = []
+    for name, address in (("calibration page", ""), ("orders behind a number of it", "rows/")):
+        address = f"/admin/promises/calibration/{address}?of=house&days=180"
+        with CaptureQueriesContext(connection) as asked:
+            if client.get(address).status_code != 200:
+                raise AssertionError(address)
+        # Now: the next request clears what was caught.
+        n_statements = len(asked)
+        times = [_took(lambda address=address: client.get(address)) for _time in range(5)]
+        found += [
+            plain(f"{name}, {min(n, MOST):,} orders, median", f"{percentile(times, 0.5):,.0f} ms"),
+            plain(f"{name}, statements", n_statements),
+        ]
+    return found
+
+
+def _judge(n: int, at: datetime) -> None:
+    from promises.estimates.models import Estimate, Journey
+
+    arrived = Journey.objects.filter(delivered_at__lt=at - timedelta(days=10)).order_by("-placed_at")[:n]
+    Estimate.objects.bulk_create(
+        (
+            Estimate(
+                order_id=row.pk,
+                made_at=row.placed_at,
+                is_first=True,
+                is_current=False,
+                due_at=row.placed_at + timedelta(days=8),
+                odds=900,
+                inputs={
+                    "origin": row.origin,
+                    "city": row.city,
+                    "carrier": row.carrier,
+                    "probe": {
+                        "by": (row.placed_at + timedelta(days=row.pk % 8)).date().isoformat(),
+                        "odds": 50 + 100 * (row.pk % 10),
+                    },
+                },
+                outcome="kept" if row.delivered_at <= row.placed_at + timedelta(days=8) else "missed",
+                outcome_at=row.delivered_at,
+                delivered_at=row.delivered_at,
+            )
+            for row in arrived
+        ),
+        batch_size=500,
+    )
 
 
 def _took(work: Any) -> float:
