@@ -118,9 +118,16 @@ def _journeys(past: list[Order], draw: random.Random, at: datetime) -> Iterator[
 
 def _night(name: str, *, within: int) -> list[Figure]:
     """As the worker begins it: in a process of its own, from its start. within: seconds."""
+    from promises.estimates.watching import ALONE
+
     begun = time.monotonic()
     # Its peak is asked of the kernel when it ends: that of all children would be the largest of them.
-    process = subprocess.Popen([*MANAGE, "rebuild_estimates", "--json"], cwd=env.ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*MANAGE, "rebuild_estimates", "--json"],
+        cwd=env.ROOT,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **ALONE},
+    )
     said = process.stdout.read() if process.stdout else b""
     _pid, status, used = os.wait4(process.pid, 0)
     took = time.monotonic() - begun

@@ -85,11 +85,14 @@ def _read(row: EstimateModel) -> Learned:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A learner as one night left it, and what it had expected of each order by then. It knows no orders any more."""
+    """A learner as one night left it, without its orders; packed: what it had expected of each of them by then."""
 
     learned: Learner
-    expected: Expected
+    packed: bytes
     at: datetime
+
+    def expected(self) -> Expected:
+        return _unpacked(self.packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ def kept(*, is_demo: bool) -> Kept | None:
     known = _read(row)
     return Kept(
         row.made_at,
-        Stopped(known.door, _unpacked(bytes(expectations.from_placing)), row.made_at),
-        Stopped(known.way, _unpacked(bytes(expectations.from_hand_over)), row.made_at),
+        Stopped(known.door, bytes(expectations.from_placing), row.made_at),
+        Stopped(known.way, bytes(expectations.from_hand_over), row.made_at),
     )
 
 

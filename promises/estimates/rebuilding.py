@@ -42,15 +42,15 @@ def rebuild(at: datetime, *, is_demo: bool = False, heard: Heard | None = None) 
     rows = _window(at, is_demo=is_demo)
     if not rows.filter(delivered_at__isnull=False).exists():
         return None
-    begun = gather(_told(rows))
-    left, n_learned = begun.from_hand_over(), len(begun)
+    begun = gather(_told(rows), rows.count())
+    n_learned = len(begun)
     last = None if heard else learned.kept(is_demo=is_demo)
     if last is not None and not _goes_on(last, begun, at):
         last = None
-    # One after the other, and of the first only what is kept: its orders take a third of the memory that there is.
+    # One after the other, and of the first only what is kept: its orders take half of the memory that there is.
     door, from_placing = _learn(begun, last.from_placing if last else None, at, heard)
-    del begun
-    way, from_hand_over = _learn(left, last.from_hand_over if last else None, at)
+    begun = begun.from_hand_over()
+    way, from_hand_over = _learn(begun, last.from_hand_over if last else None, at)
     with transaction.atomic():
         return learned.store(
             door,
@@ -86,7 +86,7 @@ def _goes_on(last: learned.Kept, begun: Begun, at: datetime) -> bool:
     if last.made_at > at or last.from_placing.learned.n_delivered < FIRST_FITS_UNTIL:
         return False
     told = begun.begun <= seconds_of(last.made_at)
-    found = last.from_placing.expected.rows_of(begun.key[told]) >= 0
+    found = last.from_placing.expected().rows_of(begun.key[told]) >= 0
     return bool(found.mean() >= KNOWN) if len(found) else False
 
 
@@ -101,7 +101,7 @@ def _learn(
     else:
         learner = last.learned
         learner.surges = surges
-        expected = live_through(begun, missed_nights(last.at, at), moment(at), learner, known=last.expected)
+        expected = live_through(begun, missed_nights(last.at, at), moment(at), learner, known=last.expected())
     learner.close_book()
     return learner, expected
 

@@ -23,6 +23,8 @@ NIGHTLY = "rebuild_estimates"
 # A night's work takes minutes; one that has said nothing for so long has died.
 LEASE = timedelta(hours=1)
 BATCH = 200
+# One thread: on small matrices the others only wait for each other, and take the processor from everybody.
+ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def sweep() -> None:
@@ -115,6 +117,5 @@ def _start_process() -> None:
     """In the worker's process group: whoever ends the house ends it too."""
     _processes[:] = [one for one in _processes if one.poll() is None]
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), NIGHTLY]
-    # One thread: on small matrices the others only wait for each other, and take the processor from everybody.
-    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    _processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, env=alone))  # noqa: S603 - our own command
+    environment = {**os.environ, **ALONE}
+    _processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment))  # noqa: S603 - our own command

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -83,7 +83,7 @@ class Begun:
         """The same orders as if each had begun when it left the house; without those that have not."""
         rows = np.flatnonzero(~np.isnan(self.handed))
         rows = rows[np.lexsort((self.key[rows], self.handed[rows]))]
-        columns = {name: getattr(self, name)[rows] for name in _PER_ORDER}
+        columns = {name: getattr(self, name)[rows] for name in _DTYPES}
         return Begun(**{**columns, "begun": columns["handed"]}, zones=self.zones, places=self.places)
 
     def offsets(self, moments: Floats) -> Floats:
@@ -129,7 +129,7 @@ class Begun:
         for name, column in columns.items():
             book.replace(name, column)
 
-    def _numbers(self, local: Floats, day: Floats) -> npt.NDArray[np.float32]:
+    def _numbers(self, local: Floats, day: Floats) -> npt.NDArray[np.float16]:
         is_near = np.array([bool(one.province) and one.province == one.origin_region for one in self.places])
         return numbers_of(
             minute=np.floor_divide(local - day * _DAY, 60),
@@ -137,9 +137,6 @@ class Begun:
             n_items=self.n_items,
             is_near=is_near[self.place] if len(self.places) else np.zeros(0, np.bool_),
         )
-
-
-_PER_ORDER = ("key", "begun", "handed", "delivered", "zone", "place", "n_items")
 
 
 def _anywhen(place: Place) -> Placed:
@@ -167,16 +164,24 @@ def seconds_of(at: datetime | None) -> float:
     return np.nan if at is None else at.timestamp() - _START_STAMP
 
 
-def gather(told: Iterable[Told]) -> Begun:
-    """Columns of these orders, which come first begun first."""
-    numbering: tuple[dict[str, int], dict[Place, int]] = ({}, {})
-    pieces = list(_pieces(iter(told), *numbering))
-    columns = {
-        name: np.concatenate([piece[name] for piece in pieces]) if pieces else np.zeros(0, dtype)
-        for name, dtype in _DTYPES.items()
-    }
-    zones, places = numbering
-    return Begun(**columns, zones=[ZoneInfo(zone) for zone in zones], places=list(places))
+def gather(told: Iterable[Told], n: int) -> Begun:
+    """Columns of these orders, n at most, which come first begun first."""
+    zones: dict[str, int] = {}
+    places: dict[Place, int] = {}
+    # Whole columns from the beginning: put together from pieces they would be held twice.
+    columns = {name: np.empty(n, dtype) for name, dtype in _DTYPES.items()}
+    rows, end = islice(told, n), 0
+    while piece := list(islice(rows, _CHUNK)):
+        some = slice(end, end := end + len(piece))
+        columns["key"][some] = [one.key for one in piece]
+        columns["begun"][some] = [seconds_of(one.begun_at) for one in piece]
+        columns["handed"][some] = [seconds_of(one.handed_at) for one in piece]
+        columns["delivered"][some] = [seconds_of(one.delivered_at) for one in piece]
+        columns["zone"][some] = [zones.setdefault(one.zone, len(zones)) for one in piece]
+        columns["place"][some] = [places.setdefault(one.place, len(places)) for one in piece]
+        columns["n_items"][some] = [np.nan if one.n_items is None else one.n_items for one in piece]
+    found = {name: column[:end] for name, column in columns.items()}
+    return Begun(**found, zones=[ZoneInfo(zone) for zone in zones], places=list(places))
 
 
 _DTYPES: Mapping[str, Any] = {
@@ -188,19 +193,3 @@ _DTYPES: Mapping[str, Any] = {
     "place": np.int32,
     "n_items": np.float32,
 }
-
-
-def _pieces(
-    told: Iterator[Told], zones: dict[str, int], places: dict[Place, int]
-) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    while piece := list(islice(told, _CHUNK)):
-        values = {
-            "key": [one.key for one in piece],
-            "begun": [seconds_of(one.begun_at) for one in piece],
-            "handed": [seconds_of(one.handed_at) for one in piece],
-            "delivered": [seconds_of(one.delivered_at) for one in piece],
-            "zone": [zones.setdefault(one.zone, len(zones)) for one in piece],
-            "place": [places.setdefault(one.place, len(places)) for one in piece],
-            "n_items": [np.nan if one.n_items is None else one.n_items for one in piece],
-        }
-        yield {name: np.array(values[name], dtype) for name, dtype in _DTYPES.items()}

@@ -111,12 +111,12 @@ def numbers_of(
     day: npt.NDArray[np.float64],
     n_items: npt.NDArray[np.float32],
     is_near: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.float32]:
-    """The same features of many orders of which only this is known, (n, N_NUMBERS).
+) -> npt.NDArray[np.float16]:
+    """The same features of many orders of which only this is known, (n, N_NUMBERS), to three digits.
 
     minute: of the local day; day: the local date since EPOCH; n_items: nan where unknown; is_near: from its own province.
     """
-    found = np.full((len(minute), N_NUMBERS), UNKNOWN, np.float32)
+    found = np.full((len(minute), N_NUMBERS), UNKNOWN, np.float16)
     day_part = minute / 1440
     found[:, _DAY_PART] = day_part
     found[:, _DAY_PART + 1] = day_part > 0.5

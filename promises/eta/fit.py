@@ -64,15 +64,18 @@ class Fit:
 
     def totals(self, book: Book) -> Floats:
         """What is expected of every row of the book that this was learned from, on the scale log(days + 1)."""
-        known = book.column("numbers") - self.mean
-        np.nan_to_num(known, copy=False)
-        found = BASE + known @ self.slopes
-        groups = book.column("groups")
-        for place, learned in enumerate(self._effects):
-            numbers = groups[:, place]
-            is_known = (numbers > 0) & (numbers < len(learned))
-            found[is_known] += learned[numbers[is_known]]
-        return np.asarray(found, np.float64)
+        found = np.full(book.n, BASE)
+        for start in range(0, book.n, _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            known = book.column("numbers")[rows] - self.mean
+            np.nan_to_num(known, copy=False)
+            found[rows] += known @ self.slopes
+            groups = book.column("groups")[rows]
+            for place, learned in enumerate(self._effects):
+                numbers = groups[:, place]
+                is_known = (numbers > 0) & (numbers < len(learned))
+                found[rows][is_known] += learned[numbers[is_known]]
+        return found
 
     def as_data(self) -> dict[str, Any]:
         """All that was learned, as JSON holds it."""

@@ -17,6 +17,7 @@ from promises.eta.orders import Placed
 Heard = Callable[[Placed, Forecast | NoDate], None]
 
 _DAY = 86_400
+_CHUNK = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ def live_through(
     heard: is told what was said of each of these when it began.
     """
     told = _Telling(begun, learner, known)
+    # As large as a column of the book, and not needed any more.
+    del known
     for night in nights:
         told.expect_until(night, "left", heard)
         told.learn(night)
@@ -89,11 +92,11 @@ class _Telling:
         first, end = self._n_expected, int(np.searchsorted(self._all["placed"], to, side))
         self._n_expected = end
         rows = first + np.flatnonzero(np.isnan(self._all["shape"][first:end]))
-        if not len(rows):
-            return
-        self._show({name: column[rows] for name, column in self._all.items()})
-        self._all["shape"][rows], self._all["level"][rows] = self._learner.expectations()
-        if heard is not None:
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            self._show({name: column[some] for name, column in self._all.items()})
+            self._all["shape"][some], self._all["level"][some] = self._learner.expectations()
+        if heard is not None and len(rows):
             self.count()
             for row in rows:
                 order = self._begun.order(int(row))
