@@ -29,6 +29,7 @@ class Learned:
     """
 
     version: str
+    made_at: datetime
     door: Learner
     way: Learner
     rates: Mapping[str, tuple[float, ...]]
@@ -76,6 +77,7 @@ def _read(row: EstimateModel) -> Learned:
     state = json.loads(zlib.decompress(bytes(row.state)))
     return Learned(
         version=row.version,
+        made_at=row.made_at,
         door=Learner.of_state(state["door"]),
         way=Learner.of_state(state["way"]),
         rates={code: tuple(rates) for code, rates in state["rates"].items()},

@@ -303,6 +303,8 @@ class Desk:
         inputs = _inputs(order, journey)
         if known is None:
             return Silence(Estimate.NoDate.NOT_ENOUGH_HISTORY, 0, inputs)
+        # Which orders were counted: those that had come by then.
+        inputs["learned_at"] = known.made_at.isoformat()
         if journey.handed_at is not None:
             return self._from(journey, known.way, journey.handed_at, inputs | {"basis": "way"})
         journey.carrier = journey.carrier or known.carrier_of(journey.origin, journey.zone)

@@ -15,9 +15,9 @@ from promises.estimates import journeys, learned
 from promises.estimates.models import EstimateModel, Journey
 from promises.eta import processing
 from promises.eta.begun import Begun, Place, Told, gather, seconds_of
-from promises.eta.learner import FIRST_FITS_UNTIL, MEMORY_DAYS, Learner
+from promises.eta.learner import FIRST_FITS_UNTIL, Learner
 from promises.eta.nights import Expected, Heard, live_through
-from promises.eta.orders import moment
+from promises.eta.orders import MEMORY_DAYS, moment
 
 # The newest so many orders teach: what fits into the memory of one process, and more than a year of a large house.
 MOST = 1_300_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils.formats import number_format
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_stubs_ext import StrOrPromise
 
 from promises.estimates.models import Estimate, PlannedSurge
+from promises.eta.orders import MEMORY_DAYS
 from promises.eta.surge import LONGEST_ECHO
 
 # promises.eta.features.LEVELS, named without loading numpy.
@@ -74,6 +75,12 @@ def behind(estimate: Estimate) -> dict[str, str]:
         "is_struck__exact": "0",
         "is_demo__exact": str(int(estimate.is_demo)),
     }
+    if learned_at := estimate.inputs.get("learned_at"):
+        night = datetime.fromisoformat(learned_at)
+        known["delivered_at__lte"] = night.isoformat()
+        known["placed_at__gte"] = (night - timedelta(days=MEMORY_DAYS)).isoformat()
+    if estimate.inputs.get("basis") in {"way", "queue"}:
+        known["handed_at__isnull"] = "False"
     return {**{f"{name}__exact": value for name, value in key.items()}, **known}
 
 

@@ -15,7 +15,7 @@ from promises.eta.calibration import ALL_COME, Chances, Curve
 from promises.eta.features import LEVELS, describe, levels
 from promises.eta.fit import Fit, Floats, Parts, fit, from_data, nothing_learned
 from promises.eta.forecast import Forecast, NoDate, NoDateReason
-from promises.eta.orders import EPOCH, Placed, days_until, moment
+from promises.eta.orders import EPOCH, MEMORY_DAYS, Placed, days_until, moment
 from promises.eta.surge import PlannedSurge, waits
 
 # Changes with anything that changes what comes out; stored with every estimate.
@@ -23,7 +23,6 @@ VERSION = "1"
 
 FIT_HALF_LIFE = 180.0
 FIT_EVERY = 7
-MEMORY_DAYS = 720
 # A level counts from here on. Fewer delivered orders at the widest level: no date at all.
 ENOUGH = 30
 FIRST_FITS_UNTIL = 200

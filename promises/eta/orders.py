@@ -9,6 +9,8 @@ EPOCH = date(2000, 1, 1).toordinal()
 NO_OFFSET = timedelta(0)
 # No parcel that a customer still waits for takes longer; a date beyond it is for a person to judge.
 CAP_DAYS = 90
+# What was placed longer ago teaches nothing any more.
+MEMORY_DAYS = 720
 END_OF_DAY = time(23, 59, 59)
 
 

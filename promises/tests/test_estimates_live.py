@@ -10,7 +10,7 @@ from orders.contacts import Contact
 from orders.dispatch import dispatch_waiting
 from orders.models import Order, OrderEvent, Todo
 from orders.tests.factories import MONDAY, after, make_order, make_shop, make_warehouse, settled, told
-from promises.estimates import current, journeys, learned, making, reaction, scoring
+from promises.estimates import current, journeys, learned, making, reaction, scoring, words
 from promises.estimates.models import Estimate, Journey, PlannedSurge, PromiseRule, WarehousePickup
 from promises.estimates.rebuilding import rebuild
 from promises.tests.factories_estimates import make_history
@@ -502,3 +502,23 @@ def test_an_order_that_has_outlived_all_that_was_seen_has_no_odds():
 
     assert outlook.chance(date(2026, 6, 20)) == 0.0
     assert outlook.is_outlived
+
+
+@pytest.mark.parametrize("has_house", [True, False])
+def test_the_orders_behind_the_odds_are_as_many_as_were_counted(has_house):
+    """Also when more have come since, and some too long ago to teach anything."""
+    house = make_warehouse() if has_house else None
+    make_history(300, warehouse=house)
+    make_history(20, warehouse=house, until=MONDAY - 730 * DAY)
+    rebuild(MONDAY)
+    said = estimated(make_open_order(warehouse=house))
+    make_history(40, warehouse=house, until=MONDAY + DAY, per_day=1000, in_house=1, on_the_way=(2,))
+
+    behind = {
+        name: value == "True" if name.endswith("isnull") else value
+        for name, value in words.behind(said).items()
+    }
+
+    assert said.inputs["basis"] == ("queue" if has_house else "door")
+    assert 250 < said.n < 300
+    assert Journey.objects.filter(**behind).count() == said.n

@@ -218,7 +218,8 @@ def test_a_changed_setting_has_the_open_orders_it_concerns_looked_at_again():
 def test_the_number_behind_the_odds_opens_the_orders_it_counted(reader):
     (inside,), (elsewhere,) = (make_history(1, city=city, per_day=0.1) for city in ("广州市", "深圳市"))
     order = make_order()
-    make_estimate(order, n=1, level="city", inputs={"province": "广东省", "city": "广州市"})
+    night = {"learned_at": MONDAY.isoformat(), "basis": "way"}
+    make_estimate(order, n=1, level="city", inputs={"province": "广东省", "city": "广州市", **night})
 
     link = shown(reader, order).split("/admin/promises/journey/?")[1].split('"')[0].replace("&amp;", "&")
     listed = reader.get(f"/admin/promises/journey/?{link}").content.decode()
