@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 from django.utils.module_loading import import_string
+from django.utils.timezone import now
 
 from orderhub import env
 
@@ -102,6 +104,28 @@ def no_fingerprint_key() -> Iterator[str]:
 def no_links_key() -> Iterator[str]:
     if not settings.LINKS_KEY:
         yield f"Customers' pages have no addresses: {settings.KEY_DIR / 'links.key'} is missing or empty."
+
+
+@rule("E025", "Put the file back, or take ORDERHUB_PAPER_SIGNER out and issue without a signature.")
+def unusable_signer() -> Iterator[str]:
+    from promises.document import Unprintable, signer
+
+    try:
+        signer()
+    except Unprintable as refused:
+        yield str(refused)
+
+
+@rule("W003", "Put a new certificate into the file; manage.py paper_key makes one with its key.")
+def signer_that_ends() -> Iterator[str]:
+    from promises.document import Unprintable, signer
+
+    try:
+        found = signer()
+    except Unprintable:
+        return
+    if found and found.until < now() + timedelta(days=30):
+        yield f"The certificate that signs papers ends on {found.until.date().isoformat()}: from then on none is issued."
 
 
 @rule("E007", "Take the options over from orderhub/settings.py as they come.")
@@ -243,8 +267,9 @@ def idle_workers() -> Iterator[str]:
 
 
 def key_files() -> list[Path]:
-    directory = Path(settings.KEY_DIR)
-    return sorted(directory.glob("*.key")) if directory.is_dir() else []
+    directory, signer = Path(settings.KEY_DIR), Path(settings.PAPER_SIGNER or "nobody")
+    found = sorted(directory.glob("*.key")) if directory.is_dir() else []
+    return [*found, signer] if signer.is_file() else found
 
 
 def _public_hosts() -> list[str]:

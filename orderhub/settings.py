@@ -38,6 +38,9 @@ LEDGER_DIR = VAR_DIR / "ledger"
 # Papers of commitments: stored bytes, never made again. To be kept with the database.
 DOCUMENT_DIR = VAR_DIR / "documents"
 LEDGER_KEY_DIR = KEY_DIR
+# A PEM file, key and certificate, that signs the papers themselves, and who stamps those signatures; none unless named.
+PAPER_SIGNER = env.text("ORDERHUB_PAPER_SIGNER")
+PAPER_TSA_URL = env.text("ORDERHUB_PAPER_TSA_URL")
 # Keys of other sellers' logs that this house signs as a witness; and who signs ours: "KEY ADDRESS" each.
 WITNESSED_LOGS = env.words("ORDERHUB_WITNESSED_LOGS")
 WITNESSES = env.words("ORDERHUB_WITNESSES")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from orderhub.bench.figures import Figure, at_most, exactly, percentile, plain, say
+
+if TYPE_CHECKING:
+    from promises.document.signing import Signer
 
 PAPERS, PICTURES = 40, 60
 NAMES = ("前刹车片", "机油滤清器", "雨刮片", "点火线圈", "减震器", "火花塞", "空调滤芯", "转向拉杆")
@@ -35,6 +40,7 @@ def run(options: Namespace) -> list[Figure]:
     made = [_made(number) for number in range(1, options.papers + 1)]
     times = [took for took, _paper in made]
     again = sum(_made(number)[1] != paper for number, (_took, paper) in list(enumerate(made, start=1))[:10])
+    signing = [_signed(paper) for _took, paper in made]
     say("  reading codes ...")
     unread = sum(not _is_read(number) for number in range(options.pictures))
     return [
@@ -43,6 +49,9 @@ def run(options: Namespace) -> list[Figure]:
         plain("the slowest of them", max(times) * 1000, "ms"),
         at_most(
             "the heaviest of them", max(len(paper) for _took, paper in made) / 1000, MOST_KB, "KB", places=1
+        ),
+        plain(
+            "a signature of its own (PAdES B-B, P-256) more, median", percentile(signing, 0.5) * 1000, "ms"
         ),
         exactly("papers that came out in other bytes when made again", again),
         exactly(
@@ -105,6 +114,33 @@ def _made(number: int) -> tuple[float, bytes]:
         letterhead=Letterhead(hotline="400-000-0000"),
     )
     return time.perf_counter() - begun, data
+
+
+def _signed(paper: bytes) -> float:
+    from promises.document import signed
+
+    begun = time.perf_counter()
+    signed(paper, _signer())
+    return time.perf_counter() - begun
+
+
+@lru_cache(maxsize=1)
+def _signer() -> Signer:
+    from django.conf import settings
+    from django.utils.timezone import now
+
+    from promises.document import signed, signer, signing
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(signing.made("bench", "91330000MA0000000X", now()))
+        file.flush()
+        settings.PAPER_SIGNER = file.name
+        found = signer()
+    if found is None:
+        raise AssertionError("nobody signs")
+    # What loads the first time is not what a signature costs.
+    signed(_made(0)[1], found)
+    return found
 
 
 def _is_read(number: int) -> bool:

@@ -225,16 +225,18 @@ def terms_of(seller: SellerProfile) -> str:
 def rendered(draft: Draft) -> bytes:
     """The paper's bytes. Raises NotIssued where it cannot be made."""
     # Here, because only the worker makes papers: what it takes to make them fills a process.
-    from promises.document import Letterhead, Unprintable, render
+    from promises.document import Letterhead, Unprintable, render, signed, signer
 
     try:
-        return render(
+        seal = signer()
+        paper = render(
             draft.payload,
             token_text=token.to_text(draft.token),
             verify_url=f"{settings.PUBLIC_URL.rstrip('/')}/v/",
             terms=terms_of(draft.seller),
-            letterhead=Letterhead(hotline=draft.seller.hotline),
+            letterhead=Letterhead(hotline=draft.seller.hotline, serial=seal.serial if seal else ""),
         )
+        return signed(paper, seal) if seal else paper
     except Unprintable as refused:
         raise NotIssued("paper", what=refused) from refused
 

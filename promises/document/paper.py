@@ -27,10 +27,11 @@ QUIET_ZONE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterhead:
-    """What stands around the promise. logo: a picture as a data: address, or nothing."""
+    """What stands around the promise. logo: a picture as a data: address; serial: of the certificate that signs the paper."""
 
     hotline: str = ""
     logo: str = ""
+    serial: str = ""
 
 
 def render(
