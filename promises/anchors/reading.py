@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from promises.anchors import rfc3161
 from promises.anchors.models import Anchor
@@ -14,7 +15,7 @@ from promises.ledger.models import TransparencyLog
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A whole receipt of another service than a time-stamp authority. said: None where it does not hold.
+    """A whole receipt of somebody outside this house. said: None where it does not hold.
 
     is_known: False for a kind that this house has no reader for; nothing is said of it then, neither good nor bad.
     """
@@ -26,12 +27,21 @@ class Elsewhere:
 
 
 def elsewhere(log: TransparencyLog, place: int) -> tuple[Elsewhere, ...]:
-    """Of each other kind of service the earliest receipt over a head that covers this entry."""
-    rows = (
-        Anchor.objects.filter(checkpoint__log=log, checkpoint__size__gt=place, state=Anchor.State.ANCHORED)
-        .exclude(kind=Anchor.Kind.RFC3161)
-        .select_related("checkpoint")
-    )
+    """Of each kind of service but the time-stamp authorities, the earliest receipt over a head that covers this entry."""
+    return _earliest(_over(log, place).exclude(kind=Anchor.Kind.RFC3161))
+
+
+def receipts(log: TransparencyLog, place: int) -> tuple[Elsewhere, ...]:
+    """The same of every kind."""
+    return _earliest(_over(log, place))
+
+
+def _over(log: TransparencyLog, place: int) -> QuerySet[Anchor]:
+    rows = Anchor.objects.filter(checkpoint__log=log, checkpoint__size__gt=place, state=Anchor.State.ANCHORED)
+    return rows.select_related("checkpoint")
+
+
+def _earliest(rows: QuerySet[Anchor]) -> tuple[Elsewhere, ...]:
     kinds = rows.order_by("kind").values_list("kind", flat=True).distinct()
     first = (rows.filter(kind=kind).order_by("checkpoint__size").first() for kind in kinds)
     return tuple(_elsewhere(row) for row in first if row is not None)
@@ -50,17 +60,7 @@ def _elsewhere(row: Anchor) -> Elsewhere:
 
 def stamp_over(log: TransparencyLog, place: int) -> rfc3161.Stamp | None:
     """The earliest stamp over a head that covers this entry, or None: there is none, it does not hold, or cannot be checked."""
-    row = (
-        Anchor.objects.filter(
-            checkpoint__log=log,
-            checkpoint__size__gt=place,
-            kind=Anchor.Kind.RFC3161,
-            state=Anchor.State.ANCHORED,
-        )
-        .select_related("checkpoint")
-        .order_by("checkpoint__size")
-        .first()
-    )
+    row = _over(log, place).filter(kind=Anchor.Kind.RFC3161).order_by("checkpoint__size").first()
     if row is None:
         return None
     try:

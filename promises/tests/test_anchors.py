@@ -12,11 +12,15 @@ from django.utils.timezone import now
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from orders.models import Todo
+from promises import token
 from promises.anchors import anchoring, reading, rfc3161
 from promises.anchors.models import Anchor
 from promises.ledger import sequencer
 from promises.tests.authority import Authority, authority
+from promises.tests.factories_commitments import issued
 from promises.tests.factories_ledger import make_entries, make_log, queue_issue
+from promises.tests.factories_verification import write_log
+from promises.tests.test_verify_commitment import run
 
 pytestmark = pytest.mark.django_db
 
@@ -192,3 +196,20 @@ def test_the_question_names_the_digest_of_the_note_and_wants_the_certificate(tsa
     assert sha256_as_oid in asked
     assert hashlib.sha256(note.encode()).digest() in asked
     assert asked.endswith(b"\x01\x01\xff")
+
+
+def test_the_command_says_which_stamps_hold_over_a_commitment(tsa: Authority, settings, tmp_path):
+    settings.LEDGER_DIR = tmp_path / "ledger"
+    promise = issued()
+    write_log(1)
+    anchoring.work()
+    code = token.to_text(bytes(promise.token))
+
+    _exit, said = run(code)
+    Anchor.objects.update(receipt=bytes(Anchor.objects.get().receipt)[:-1] + b"\0")
+    still, broken = run(code)
+
+    assert said["log"]["receipt of rfc3161"].startswith(f"holds, {now():%Y-%m-%d %H}")
+    assert broken["log"]["receipt of rfc3161"] == "does not hold"
+    # A stamp bounds the time; the signature and the log say whether it is true.
+    assert (_exit, still) == (0, 0)

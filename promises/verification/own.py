@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from promises import canonical, token
+from promises.anchors import reading as anchors
 from promises.commitments.models import Promise, PromiseFile
 from promises.ledger import reading
 from promises.ledger.models import LogKey
@@ -31,6 +32,7 @@ def complete(given: Given) -> None:
         return
     given.report.note("known", True, f"version {promise.version}")  # noqa: FBT003
     _say_state(given, promise)
+    _say_receipts(given, promise)
     if given.proof is None:
         with suppress(reading.NotThere):
             checking.take_proof(given, evidence.proof_file(promise))
@@ -53,3 +55,21 @@ def _say_state(given: Given, promise: Promise) -> None:
     given.report.promise |= {"version": promise.version, "state": promise.state}
     if newest.version != promise.version:
         given.report.promise |= {"replaced_by": newest.version, "newest_state": newest.state}
+
+
+def _say_receipts(given: Given, promise: Promise) -> None:
+    """What others have receipted of it, each checked anew. None of them makes a commitment true or false: they bound its time."""
+    place = promise.pending.index
+    if place is None:
+        return
+    for one in anchors.receipts(promise.pending.log, place):
+        given.report.log |= {f"receipt of {one.kind}": _words(one)}
+
+
+def _words(receipt: anchors.Elsewhere) -> str:
+    if not receipt.is_known:
+        return "of a kind that nobody here can read"
+    if receipt.said is None:
+        return "does not hold"
+    at = f", {receipt.said.at:%Y-%m-%d %H:%M:%S} UTC" if receipt.said.at else ", states no time by itself"
+    return "holds" + at
