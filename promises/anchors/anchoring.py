@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import product
 
 import requests
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils.timezone import now
 from django.utils.translation import gettext
 
@@ -29,7 +29,7 @@ SKEW = timedelta(seconds=60)
 # A receipt that is not complete by then will not be.
 GIVEN_UP_AFTER = timedelta(days=14)
 OWNER = "ops_manager"
-SKEWED = "ledger:skew"
+SKEWED, SILENT = "ledger:skew", "ledger:silent"
 # Between the sweep's look and the worker's, nothing is asked twice: rows are made by the worker alone.
 Kind, State = Anchor.Kind, Anchor.State
 
@@ -83,6 +83,7 @@ def anchor_head(service: Service, head: Checkpoint, at: datetime) -> Anchor:
     except (requests.RequestException, NoReceipt) as error:
         _put_off(row, service, str(error), at)
     row.save()
+    _mind_silence(row, at)
     return row
 
 
@@ -113,21 +114,41 @@ def _put_off(row: Anchor, service: Service, error: str, at: datetime) -> None:
 
 def _mind_clock(stated: datetime, at: datetime) -> None:
     """One open to-do as long as our clock and the authority's differ."""
-    open_ones = Todo.objects.filter(Q(order=None), kind=Todo.Kind.REQUEST, done_at=None, subject=SKEWED)
     if abs(at - stated) <= SKEW:
-        open_ones.update(done_at=at, outcome="over")
+        _over(SKEWED, at)
         return
     logger.error("The clock of this machine is %s ahead of the time-stamp authority's", at - stated)
-    if not open_ones.exists():
-        seconds = round(abs((at - stated).total_seconds()))
+    text = gettext(
+        "The clock of this machine and the time-stamp authority's are %(seconds)s seconds apart. Check the time "
+        "service of the machine: promises carry its time."
+    )
+    _ask(SKEWED, text % {"seconds": round(abs((at - stated).total_seconds()))}, at)
+
+
+def _mind_silence(row: Anchor, at: datetime) -> None:
+    """One open to-do for each service that has left a head without a receipt, until it gives the next one."""
+    subject = f"{SILENT}:{row.kind}"
+    if row.state == State.ANCHORED:
+        _over(subject, at)
+    elif row.state == State.FAILED:
         text = gettext(
-            "The clock of this machine and the time-stamp authority's are %(seconds)s seconds apart. Check the time "
-            "service of the machine: promises carry its time."
+            "%(service)s has given no receipt over the log, in %(n)s attempts: %(error)s. Check its address and "
+            "whether this machine reaches it; commitments are issued meanwhile, with no time but our own."
         )
+        words = {"service": row.get_kind_display(), "n": row.attempts, "error": row.error[:100]}
+        _ask(subject, text % words, at)
+
+
+def _ask(subject: str, text: str, at: datetime) -> None:
+    if not _asked(subject).exists():
         Todo.objects.create(
-            kind=Todo.Kind.REQUEST,
-            subject=SKEWED,
-            text=(text % {"seconds": seconds})[:300],
-            owner=OWNER,
-            opened_at=at,
+            kind=Todo.Kind.REQUEST, subject=subject, text=text[:300], owner=OWNER, opened_at=at
         )
+
+
+def _over(subject: str, at: datetime) -> None:
+    _asked(subject).update(done_at=at, outcome="over")
+
+
+def _asked(subject: str) -> QuerySet[Todo]:
+    return Todo.objects.filter(order=None, kind=Todo.Kind.REQUEST, done_at=None, subject=subject)

@@ -153,6 +153,33 @@ def test_a_stamp_of_an_authority_that_nobody_pinned_does_not_hold(tsa: Authority
     assert reading.stamp_over(log, 1) is None
 
 
+def test_an_authority_that_stays_silent_is_told_once_and_until_it_speaks(tsa: Authority):
+    log = make_log()
+    make_entries(log, 1)
+    tsa.manner = "busy"
+    told = Todo.objects.filter(subject="ledger:silent:rfc3161")
+
+    for hours in range(0, 30, 3):
+        with time_machine.travel(now() + timedelta(hours=hours)):
+            anchoring.work()
+        if hours == 9:
+            assert not told.exists()
+    queue_issue(log, 9)
+    sequencer.sweep()
+    with time_machine.travel(now() + timedelta(hours=40)):
+        anchoring.work()
+
+    (todo,) = told
+    assert (todo.owner, todo.done_at) == ("ops_manager", None)
+    assert "5" in todo.text
+    assert "503" in todo.text
+    tsa.manner = ""
+    with time_machine.travel(now() + timedelta(hours=50)):
+        anchoring.work()
+    todo.refresh_from_db()
+    assert todo.outcome == "over"
+
+
 def test_without_an_address_nobody_is_asked(settings):
     settings.TSA_URL = ""
     make_entries(make_log(), 1)
