@@ -214,6 +214,9 @@ class Order(FSMModelMixin, models.Model):
                 name="order_board_due",
                 condition=Q(is_open=True),
             ),
+            # What is open of one shop or warehouse: the board of those who see no more, and the filters by them.
+            models.Index(fields=["shop", "id"], name="order_open_shop", condition=Q(is_open=True)),
+            models.Index(fields=["warehouse", "id"], name="order_open_warehouse", condition=Q(is_open=True)),
             models.Index(fields=["stage", "-id"], name="order_stage"),
             models.Index(fields=["stalls_at"], name="order_stalls", condition=Q(is_open=True)),
             models.Index(fields=["step_due_at"], name="order_step_due", condition=Q(is_open=True)),

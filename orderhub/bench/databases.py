@@ -47,6 +47,14 @@ class Postgres:
         row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
         return str(row[0]) if row else ""
 
+    def keep_commit_times(self) -> None:
+        """From now on the server knows when each transaction was committed. Restarts it: nobody may be connected."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        os.kill(int(self.server.get_pid()), signal.SIGINT)
+        time.sleep(1)
+        self.recover()
+
     def kill(self) -> None:
         """SIGKILL to the postmaster, as if the machine's memory had run out. Nothing is flushed by it."""
         os.kill(int(self.server.get_pid()), signal.SIGKILL)

@@ -58,8 +58,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(house: House, options: Namespace) -> list[Figure]:
+    from django.db import connection
+
     from orderhub.bench.ground import make_shop, make_source, wait_until_dispatched
 
+    if house.postgres:
+        connection.close()
+        house.postgres.keep_commit_times()
     shop = make_shop()
     source = make_source("bench-shop", "shop")
     sessions = _sessions(shop)
@@ -310,14 +315,31 @@ def _seen(pages: list[Any], n_changes: int) -> list[dict[int, list[float]]]:
     return found
 
 
-def _delays(seen: list[dict[int, list[float]]], receipts: Receipts, began_at: datetime) -> list[Figure]:
-    """recorded_at is taken at the beginning of the transaction, so the true delay after the commit is shorter."""
+def _committed(began_at: datetime) -> dict[int, list[float]]:
+    """When the moves of each order were committed, first first.
+
+    SQLite does not say: there it is recorded_at, the beginning of the transaction, so the true delay is shorter.
+    """
+    from django.db import connection
+    from django.db.models import DateTimeField
+    from django.db.models.expressions import RawSQL
+
     from orders.models import OrderEvent
 
-    moves: dict[int, list[float]] = {}
     events = OrderEvent.objects.filter(kind="moved", recorded_at__gte=began_at).order_by("id")
-    for pk, at in events.values_list("order_id", "recorded_at"):
-        moves.setdefault(pk, []).append(at.timestamp())
+    found: dict[int, list[float]] = {}
+    if connection.vendor == "postgresql":
+        at = RawSQL("pg_xact_commit_timestamp(xid::text::xid)", [], output_field=DateTimeField())
+        rows = events.annotate(committed_at=at).values_list("order_id", "committed_at")
+    else:
+        rows = events.values_list("order_id", "recorded_at")
+    for pk, when in rows:
+        found.setdefault(pk, []).append(when.timestamp())
+    return found
+
+
+def _delays(seen: list[dict[int, list[float]]], receipts: Receipts, began_at: datetime) -> list[Figure]:
+    moves = _committed(began_at)
     from_commit: list[float] = []
     from_receipt: list[float] = []
     for times in seen:

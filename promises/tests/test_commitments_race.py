@@ -42,6 +42,8 @@ POINTS = (
 )
 # A function that a frame below it also has a name for is told apart by its file.
 FILES = ("promises/commitments/", "django/db/backends/base/base.py")
+# How often a process dies at each point; 25 take a quarter of an hour.
+DEATHS = int(os.environ.get("ORDERHUB_DEATHS", "1"))
 
 
 def dirs() -> dict[str, str]:
@@ -75,7 +77,7 @@ def answer_and_die(request_id: int, point: str, places: dict[str, str]) -> None:
     asking.answer(request, at=AT)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", POINTS * DEATHS)
 def test_an_issuer_that_is_killed_leaves_all_or_nothing_and_the_next_one_finishes(point):
     order = make_promised_order()
     writing.log_of(is_demo=False, at=AT)

@@ -37,7 +37,9 @@ PLACES = (
     "remember",
     "replace",
 )
-POINTS = [(event, place) for place in PLACES for event in ("call", "return")]
+POINTS = [(event, place) for place in PLACES for event in ("call", "return")] * int(
+    os.environ.get("ORDERHUB_DEATHS", "1")
+)
 
 
 def at_home(folders):
