@@ -33,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(house: House, options: Namespace) -> list[Figure]:
-    figures = list(_cases(options.cases))
+    figures = [*_cases(options.cases), _browser(options.cases)]
     texts = _fill(options.promises)
     figures += list(_page_cases(texts, options.cases))
     figures.append(_alike())
@@ -77,6 +77,19 @@ def _cases(n: int) -> Iterator[Figure]:
             }
     yield exactly(f"{n:,} genuine and {n:,} mutated: judged wrongly by command or file", wrong)
     yield exactly("of these judged apart in any single check", apart)
+
+
+def _browser(n: int) -> Figure:
+    """The script of the page, in a real browser, on cases with a paper, a proof and a code."""
+    from orderhub.bench.browser import chromium
+    from orderhub.bench.browser_cases import verdicts
+    from promises.tests.cases import World
+
+    say("  the script in a browser ...")
+    with chromium() as browser:
+        found = list(verdicts(browser.new_page(), World(seed=11), n))
+    wrong = sum(is_green != (put.case.exit == 0) for put, is_green in found)
+    return exactly(f"{len(found):,} of them put to the script in a browser: judged wrongly", wrong)
 
 
 def _page_cases(texts: list[str], n: int) -> Iterator[Figure]:

@@ -28,8 +28,11 @@
   const join = (...parts) => new Uint8Array(parts.flatMap((one) => [...one]));
   const isSame = (one, other) => hex(one) === hex(other);
 
+  // In one way only: bits that say nothing must not be set, or the same thing could be written twice.
   function base64(text) {
-    return Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+    const found = atob(text);
+    need(btoa(found) === text, "base 64");
+    return Uint8Array.from(found, (one) => one.charCodeAt(0));
   }
 
   function base32(text) {
@@ -47,6 +50,7 @@
         held &= (1 << bits) - 1;
       }
     }
+    need(held === 0, "code");
     return new Uint8Array(found);
   }
 
@@ -112,12 +116,14 @@
     need(at > 0 && end > 0 && lines[0] === "c2sp.org/tlog-proof@v1" && lines[1].startsWith("extra "), "proof");
     const body = note.slice(0, end + 1);
     const [origin, size, root] = body.split("\n");
+    const whole = /^(?:0|[1-9]\d{0,15})$/;
+    need(lines[2].startsWith("index ") && whole.test(lines[2].slice(6)) && whole.test(size), "proof");
     const said = JSON.parse(new TextDecoder().decode(base64(lines[1].slice(6))));
     return {
       entry: bytes(said.entry),
       payload: bytes(said.payload),
       token: said.token,
-      index: Number(lines[2].replace("index ", "")),
+      index: Number(lines[2].slice(6)),
       path: lines.slice(3).map(base64),
       signatures: note.slice(end + 2).trimEnd().split("\n").map((line) => line.split(" ")),
       body, origin, size: Number(size), root: base64(root),

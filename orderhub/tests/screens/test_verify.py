@@ -7,8 +7,10 @@ from datetime import date, timedelta
 import pytest
 
 from orderhub.bench.browser import overflow, small_targets, violations
+from orderhub.bench.browser_cases import verdicts
 from promises import token
 from promises.commitments.models import Promise
+from promises.tests.cases import World
 from promises.tests.factories_verification import make_chain, make_filed, paper_of
 from promises.verification import rate
 
@@ -128,3 +130,13 @@ def test_where_the_browser_cannot_compute_nothing_turns_green(open_page, tmp_pat
     assert page.locator("#file-verdict.verdict-ok").count() == 0
     assert not page.get_by_label("Choose or drop the PDF").is_visible()
     assert page.get_by_label("File of the commitment").is_visible()
+
+
+def test_the_script_judges_genuine_and_mutated_cases_as_the_command_does(chromium):
+    """Thirty of each; script/bench verify puts a thousand of each to it."""
+    world = World(seed=11)
+
+    found = list(verdicts(chromium.new_page(), world, 30))
+
+    assert len(found) == 60
+    assert [put.case.name for put, is_green in found if is_green != (put.case.exit == 0)] == []
