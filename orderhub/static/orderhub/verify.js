@@ -1,6 +1,6 @@
 // Checks in this browser what the page says: the PDF against its log entry, the entry against the signed head of the log,
 // the code against the seller's key. The file stays here: it is read, hashed and forgotten. What could not be checked is
-// never shown as good.
+// never shown as good. It remembers the newest head of each log that it has seen, and says when one does not continue it.
 (function () {
   "use strict";
   const place = document.getElementById("file");
@@ -10,6 +10,7 @@
   const data = place.dataset;
 
   class Broken extends Error {}
+  class Split extends Broken {}
 
   function need(holds, what) {
     if (!holds) throw new Broken(what);
@@ -108,6 +109,35 @@
     need(sn === 0 && isSame(found, root), "root");
   }
 
+  // That the larger tree begins with the smaller one (RFC 9162, 2.1.4.2).
+  async function isContinued(old, size, oldRoot, root, path) {
+    const steps = [...path];
+    let fn = old - 1;
+    let sn = size - 1;
+    const half = () => {
+      fn = Math.floor(fn / 2);
+      sn = Math.floor(sn / 2);
+    };
+    while (fn % 2) half();
+    // A smaller tree that is whole has its root for the first step.
+    if (fn === 0) steps.unshift(oldRoot);
+    if (!steps.length || steps.some((step) => step.length !== 32)) return false;
+    const node = (left, right) => sha256(join([1], left, right));
+    let first = steps[0];
+    let second = steps[0];
+    for (const step of steps.slice(1)) {
+      if (sn === 0) return false;
+      if (fn % 2 || fn === sn) {
+        [first, second] = [await node(step, first), await node(step, second)];
+        while (fn && fn % 2 === 0) half();
+      } else {
+        second = await node(second, step);
+      }
+      half();
+    }
+    return sn === 0 && isSame(first, oldRoot) && isSame(second, root);
+  }
+
   function readProof(text) {
     const at = text.indexOf("\n\n");
     const lines = text.slice(0, at).split("\n");
@@ -123,6 +153,7 @@
       entry: bytes(said.entry),
       payload: bytes(said.payload),
       token: said.token,
+      continued: said.continued || [],
       index: Number(lines[2].slice(6)),
       path: lines.slice(3).map(base64),
       signatures: note.slice(end + 2).trimEnd().split("\n").map((line) => line.split(" ")),
@@ -157,16 +188,80 @@
     return answer.text();
   }
 
-  // Whether what was signed and logged is this file. Throws Broken if not.
-  async function checkProof(digest) {
-    const [text, list] = await Promise.all([get(data.proof), get(data.keys)]);
-    const [proof, keys] = [readProof(text), await readKeys(list)];
+  // What this browser has seen of a log. A demo is made anew under the same name, and nothing is lost with it.
+
+  const nameOf = (origin) => `orderhub-head:${origin}`;
+
+  function seen(origin) {
+    try {
+      return origin.endsWith("/demo") ? null : JSON.parse(localStorage.getItem(nameOf(origin)));
+    } catch {
+      return null;
+    }
+  }
+
+  function keep(proof) {
+    const known = seen(proof.origin);
+    if (known && known.size >= proof.size) return;
+    try {
+      localStorage.setItem(nameOf(proof.origin), JSON.stringify({ size: proof.size, root: hex(proof.root) }));
+    } catch {
+      // A browser that keeps nothing compares nothing.
+    }
+  }
+
+  async function checkMemory(proof, known) {
+    if (known) {
+      const step = proof.continued.find((one) => one.old === known.size);
+      const root = Uint8Array.from(known.root.match(/../g), (pair) => parseInt(pair, 16));
+      const isOne =
+        known.size === proof.size
+          ? isSame(root, proof.root)
+          : step && (await isContinued(known.size, proof.size, root, proof.root, step.path.map(base64)));
+      if (!isOne) throw new Split("head");
+    }
+    keep(proof);
+  }
+
+  async function readLogged(keys, since) {
+    const proof = readProof(await get(since ? `${data.proof}?since=${since}` : data.proof));
     await checkHead(proof, keys);
+    return proof;
+  }
+
+  // What the seller has signed and logged under the code of this page. Throws Broken where something does not hold.
+  async function checkLogged() {
+    const keys = await readKeys(await get(data.keys));
+    let proof = await readLogged(keys);
+    const known = seen(proof.origin);
+    // Asked for after it was read what is remembered: another page of this browser may have seen a newer head meanwhile.
+    if (known && known.size !== proof.size) proof = await readLogged(keys, known.size);
     await checkPlace(proof.entry, proof.index, proof.size, proof.path, proof.root);
     const entry = JSON.parse(new TextDecoder().decode(proof.entry));
-    need(entry.i === proof.index && entry.pdf === digest, "file");
+    need(entry.i === proof.index, "place");
     need(entry.ph === hex(await sha256(proof.payload)), "payload");
     await checkCode(data.token, keys, entry.ph);
+    await checkMemory(proof, known);
+    return entry;
+  }
+
+  // As soon as the page is there, whoever has no file sees what this browser found.
+  async function checkPage() {
+    const own = document.getElementById("own-verdict");
+    if (!own) return;
+    const answer = (name, meaning) => {
+      own.textContent = data[name];
+      own.className = `verdict-${meaning}`;
+      own.hidden = false;
+    };
+    try {
+      const entry = await checkLogged();
+      need(entry.pdf === data.sha256, "file");
+      answer("own", "ok");
+    } catch (failed) {
+      // Where nothing could be computed or fetched, nothing is said: the rows below are the server's word, as they say.
+      if (failed instanceof Broken) answer(failed instanceof Split ? "split" : "broken", "danger");
+    }
   }
 
   let asked = 0;
@@ -188,9 +283,13 @@
       return;
     }
     try {
-      await checkProof(digest);
+      need((await checkLogged()).pdf === digest, "file");
       answer("same", "ok");
     } catch (failed) {
+      if (failed instanceof Split) {
+        answer("split", "danger");
+        return;
+      }
       // An old browser knows no Ed25519, or the log has not the entry yet: the bytes are right, the rest is the server's word.
       answer(failed instanceof Broken ? "broken" : "bytes", failed instanceof Broken ? "danger" : "stale");
     }
@@ -205,6 +304,7 @@
   // What can be checked here need not be sent.
   const sending = document.getElementById("send-file");
   if (sending) sending.hidden = true;
+  checkPage();
   field.addEventListener("change", () => check(field.files[0]));
   addEventListener("dragover", (event) => {
     event.preventDefault();

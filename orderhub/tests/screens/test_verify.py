@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -100,6 +101,56 @@ def test_the_browser_itself_refuses_a_proof_that_does_not_hold(open_page, tmp_pa
 
     for name, _change, words in MUTATIONS:
         assert (words or "does not hold") in found[name], name
+
+
+def own_verdict(page) -> str:
+    page.locator("#own-verdict.verdict-ok, #own-verdict.verdict-danger").wait_for()
+    return page.locator("#own-verdict").inner_text()
+
+
+def test_the_browser_checks_the_page_itself_and_remembers_the_log(open_page):
+    promise = make_filed()
+    page = open_page(None, address(promise))
+    first = own_verdict(page)
+    remembered = page.evaluate("Object.values(localStorage)")
+    for _time in range(3):
+        make_filed()
+
+    page.reload()
+
+    assert "Checked by this browser itself" in first
+    assert "Checked by this browser itself" in own_verdict(page)
+    # Two entries by the first look (the beginning and this one); five by the second, which continue them.
+    assert [json.loads(one)["size"] for one in remembered] == [2]
+    assert [json.loads(one)["size"] for one in page.evaluate("Object.values(localStorage)")] == [5]
+
+
+FORGET = "for (const name of Object.keys(localStorage)) localStorage[name] = JSON.stringify({change})"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "{size: 2, root: 'ab'.repeat(32)}",
+        "{size: 1, root: 'ab'.repeat(32)}",
+        "{size: 9, root: JSON.parse(localStorage[name]).root}",
+    ],
+    ids=["same size", "smaller", "larger"],
+)
+def test_a_log_that_does_not_continue_what_this_browser_saw_turns_red(open_page, tmp_path, change):
+    promise = make_filed()
+    file = tmp_path / "paper.pdf"
+    file.write_bytes(paper_of(promise))
+    page = open_page(None, address(promise))
+    own_verdict(page)
+    page.evaluate(FORGET.replace("{change}", change))
+
+    page.reload()
+
+    assert "another history" in own_verdict(page)
+    page.get_by_label("Choose or drop the PDF").set_input_files(str(file))
+    page.locator("#file-verdict.verdict-danger").wait_for()
+    assert "another history" in page.locator("#file-verdict").inner_text()
 
 
 def test_without_scripts_the_page_says_the_same_and_offers_no_local_check(open_page):
