@@ -389,8 +389,8 @@ class Look:
             self.found.size("tabs", screen.name, n_presses)
 
 
-# Zones of the tz database, numbers of orders and attestations, names of HTTP's headers, codes of facts, names of logs. Chinese letters count
-# as \w: no \b.
+# Zones of the tz database, numbers of orders and attestations, names of HTTP's headers, codes of facts,
+# names of logs. Chinese letters count as \w: no \b.
 KEYS = re.compile(
     r"(?<![A-Za-z])(?:[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|OH\d{6}-[0-9A-Z]+|[0-9A-Z]{4}(?:-[0-9A-Z]{1,4}){4}"
     r"|(?:[A-Z][a-z]+-)+[A-Z][a-z]+|Authorization|[a-z]+(?:[._][a-z]+)+|[\w.:-]+/t/[a-z0-9/-]+)(?![A-Za-z])"
