@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import DefusedXmlException
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
-from openpyxl.xml import DEFUSEDXML
+from openpyxl.xml import DEFUSEDXML, LXML
 
 from integrations.canonical import Problem
 from integrations.files.opening import MAX_RATIO, MIB, RATIO_COUNTS_FROM, FileRefused
@@ -34,8 +34,8 @@ ZEROS = re.compile(r"0{2,}")
 ROW_TAG = re.compile(rb"<(?:\w+:)?row[ >]")
 VALUE_TAG = re.compile(rb"<(?:\w+:)?(?:v|is)>")
 
-if not DEFUSEDXML:  # pragma: no cover - the pinned requirements bring it
-    raise ImportError("defusedxml is missing: workbooks would be read with entity expansion on")
+if LXML or not DEFUSEDXML:  # pragma: no cover - see integrations/apps.py and the pinned requirements
+    raise ImportError("without defusedxml, or with lxml in its place, workbooks would be read with entity expansion on")
 
 
 def workbook_rows(path: Path) -> Iterator[Row]:
