@@ -225,15 +225,14 @@ def _kill_while_working(house: House, options: Namespace, draw: random.Random) -
     n_kills = n_backends = 0
     wanted = options.backend_kills if house.postgres else 0
     deadline = time.monotonic() + KILLS_WITHIN
-    while n_kills < options.kills and time.monotonic() < deadline:
+    while (n_kills < options.kills or n_backends < wanted) and time.monotonic() < deadline:
         time.sleep(0.2)
-        if asked(done.count) < options.facts * (n_kills + 0.5) / (options.kills + 1):
-            continue
-        if not _kill_workers(house, draw):
-            continue
-        n_kills += 1
-        if n_backends < wanted and n_kills % max(options.kills // wanted, 1) == 0:
+        # Until one is there: workers that were all killed have left none behind.
+        if n_backends < min(wanted, n_kills // max(options.kills // max(wanted, 1), 1)):
             n_backends += _kill_backend(house)
+        is_due = asked(done.count) >= options.facts * (n_kills + 0.5) / (options.kills + 1)
+        if n_kills < options.kills and is_due and _kill_workers(house, draw):
+            n_kills += 1
     return n_kills, n_backends
 
 
