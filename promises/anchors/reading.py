@@ -26,6 +26,15 @@ class Elsewhere:
     is_known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A stamp that holds. size: of the head that it is over."""
+
+    pk: int
+    size: int
+    stamp: rfc3161.Stamp
+
+
 def elsewhere(log: TransparencyLog, place: int) -> tuple[Elsewhere, ...]:
     """Of each kind of service but the time-stamp authorities, the earliest receipt over a head that covers this entry."""
     return _earliest(_over(log, place).exclude(kind=Anchor.Kind.RFC3161))
@@ -37,8 +46,9 @@ def receipts(log: TransparencyLog, place: int) -> tuple[Elsewhere, ...]:
 
 
 def _over(log: TransparencyLog, place: int) -> QuerySet[Anchor]:
+    """Those of others. That a message was sent is only our own word."""
     rows = Anchor.objects.filter(checkpoint__log=log, checkpoint__size__gt=place, state=Anchor.State.ANCHORED)
-    return rows.select_related("checkpoint")
+    return rows.exclude(kind=Anchor.Kind.MAIL).select_related("checkpoint")
 
 
 def _earliest(rows: QuerySet[Anchor]) -> tuple[Elsewhere, ...]:
@@ -58,12 +68,23 @@ def _elsewhere(row: Anchor) -> Elsewhere:
     return Elsewhere(row.pk, row.kind, said, is_known=True)
 
 
-def stamp_over(log: TransparencyLog, place: int) -> rfc3161.Stamp | None:
+def stamp_over(log: TransparencyLog, place: int) -> Stamped | None:
     """The earliest stamp over a head that covers this entry, or None: there is none, it does not hold, or cannot be checked."""
-    row = _over(log, place).filter(kind=Anchor.Kind.RFC3161).order_by("checkpoint__size").first()
+    row = _first_stamp(log, place)
     if row is None:
         return None
     try:
-        return rfc3161.check(bytes(row.receipt), row.checkpoint.note, settings.TSA_ROOTS)
+        stamp = rfc3161.check(bytes(row.receipt), row.checkpoint.note, settings.TSA_ROOTS)
     except rfc3161.NoStamp:
         return None
+    return Stamped(row.pk, row.checkpoint.size, stamp)
+
+
+def stamped_size(log: TransparencyLog, place: int) -> int | None:
+    """Of the head under that stamp, whether it holds or not: for whoever checks it himself."""
+    row = _first_stamp(log, place)
+    return row.checkpoint.size if row else None
+
+
+def _first_stamp(log: TransparencyLog, place: int) -> Anchor | None:
+    return _over(log, place).filter(kind=Anchor.Kind.RFC3161).order_by("checkpoint__size").first()

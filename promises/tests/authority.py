@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CONFIG = """
@@ -48,40 +48,49 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def make_certificates(folder: Path) -> None:
-    """A root, and under it a certificate that may do nothing but stamp."""
-    root_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def _make_key(*, is_curve: bool) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    if is_curve:
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def make_certificates(folder: Path, *, has_middle: bool = False, is_curve: bool = False) -> None:
+    """A root, and under it a certificate that may do nothing but stamp; between them one more, if there is a middle."""
+    keys = {name: _make_key(is_curve=is_curve) for name in ("root", "middle", "signer")}
     begun = datetime.now(UTC) - timedelta(days=1)
 
-    def certificate(subject: str, public, *extensions: tuple[x509.ExtensionType, bool]) -> x509.Certificate:
+    def certificate(
+        subject: str, issuer: str, *extensions: tuple[x509.ExtensionType, bool]
+    ) -> x509.Certificate:
         builder = x509.CertificateBuilder(
-            _name("test root"),
-            _name(subject),
-            public,
+            _name(f"test {issuer}"),
+            _name(f"test {subject}" + " of an authority with a long name" * (subject == "signer")),
+            keys[subject].public_key(),
             x509.random_serial_number(),
             begun,
             begun + timedelta(days=3650),
         )
         for extension, is_critical in extensions:
             builder = builder.add_extension(extension, critical=is_critical)
-        return builder.sign(root_key, hashes.SHA256())
+        return builder.sign(keys[issuer], hashes.SHA256())
 
-    root = certificate(
-        "test root", root_key.public_key(), (x509.BasicConstraints(ca=True, path_length=None), True)
-    )
+    is_above = (x509.BasicConstraints(ca=True, path_length=None), True)
     stamping = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-    signer = certificate(
-        "test authority",
-        key.public_key(),
-        (x509.BasicConstraints(ca=False, path_length=None), True),
-        (stamping, True),
-    )
+    made = {
+        "root": certificate("root", "root", is_above),
+        "middle": certificate("middle", "root", is_above),
+        "signer": certificate(
+            "signer",
+            "middle" if has_middle else "root",
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (stamping, True),
+        ),
+    }
     pem = serialization.Encoding.PEM
-    (folder / "root.pem").write_bytes(root.public_bytes(pem))
-    (folder / "signer.pem").write_bytes(signer.public_bytes(pem))
+    for name in ("root", "signer", *(["middle"] if has_middle else [])):
+        (folder / f"{name}.pem").write_bytes(made[name].public_bytes(pem))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        keys["signer"].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     (folder / "serial").write_text("01\n")
     (folder / "tsa.cnf").write_text(CONFIG.format(folder=folder))
@@ -101,6 +110,9 @@ def stamp(folder: Path, question: bytes) -> bytes:
         "key.pem",
     ]
     command += ["-config", "tsa.cnf", "-section", "it", "-out", "reply"]
+    if (folder / "middle.pem").exists():
+        # Those above the signer are sent along in the order of the chain, as authorities do.
+        command += ["-chain", "middle.pem"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return (folder / "reply").read_bytes()
 

@@ -20,7 +20,7 @@ from promises.tests.authority import Authority, authority
 from promises.tests.factories_commitments import issued
 from promises.tests.factories_ledger import make_entries, make_log, queue_issue
 from promises.tests.factories_verification import write_log
-from promises.tests.test_verify_commitment import run
+from promises.tests.test_verify_commitment import alone, run
 
 pytestmark = pytest.mark.django_db
 
@@ -49,7 +49,8 @@ def test_the_newest_head_is_stamped_and_the_stamp_is_checked_without_the_authori
     assert abs(anchor.at - now()) < timedelta(seconds=5)
     assert anchor.facts["policy"] == "1.2.3.4.1"
     tsa.manner = "busy"
-    assert reading.stamp_over(log, 3) == rfc3161.Stamp(anchor.at, anchor.facts["serial"], "1.2.3.4.1")
+    stamp = rfc3161.Stamp(anchor.at, anchor.facts["serial"], "1.2.3.4.1")
+    assert reading.stamp_over(log, 3) == reading.Stamped(anchor.pk, 4, stamp)
     assert reading.stamp_over(log, 4) is None
 
 
@@ -122,16 +123,14 @@ def test_a_stamp_with_one_changed_byte_does_not_hold(tsa: Authority):
     make_entries(log, 1)
     anchoring.work()
     anchor = Anchor.objects.get()
-    whole = bytes(anchor.receipt)
+    whole, stamp = bytes(anchor.receipt), rfc3161.Stamp(anchor.at, anchor.facts["serial"], "1.2.3.4.1")
 
     for place in range(60, len(whole), len(whole) // 25):
         anchor.receipt = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
         anchor.save()
         # Some bytes say nothing (they are outside of what is signed); then the stamp must still be the same one.
-        assert reading.stamp_over(log, 1) in {
-            None,
-            rfc3161.Stamp(anchor.at, anchor.facts["serial"], "1.2.3.4.1"),
-        }
+        found = reading.stamp_over(log, 1)
+        assert found is None or found.stamp == stamp
     changed = bytearray(whole)
     signed_at = whole.index(anchor.at.strftime("%Y%m%d%H%M%S").encode())
     changed[signed_at + 13] = ord("9") if whole[signed_at + 13] != ord("9") else ord("8")
@@ -240,3 +239,32 @@ def test_the_command_says_which_stamps_hold_over_a_commitment(tsa: Authority, se
     assert broken["log"]["receipt of rfc3161"] == "does not hold"
     # A stamp bounds the time; the signature and the log say whether it is true.
     assert (_exit, still) == (0, 0)
+
+
+def test_what_the_page_hands_out_is_enough_for_whoever_trusts_only_the_authority(
+    tsa: Authority, client, settings, tmp_path
+):
+    settings.LEDGER_DIR = tmp_path / "ledger"
+    promise = issued()
+    write_log(1)
+    anchoring.work()
+    queue_issue(promise.pending.log, 99)
+    sequencer.sweep()
+    code = token.to_text(bytes(promise.token))
+    page = client.get(f"/v/{code}").content.decode()
+    receipt, head = re.search(r"(/log/receipts/[0-9]+)\b[^/]+(/log/receipts/[0-9]+/head)", page).groups()
+
+    files = {}
+    for name, address in {
+        "a.tlog-proof": f"/v/{code}.tlog-proof",
+        "keys": "/.well-known/promise-keys.txt",
+        "tsr": receipt,
+        "head": head,
+    }.items():
+        files[name] = tmp_path / name
+        files[name].write_bytes(client.get(address).content)
+    wanted = ["--stamp", files["tsr"], "--stamped", files["head"], "--roots", tsa.roots]
+    exit_, said = alone(*map(str, [files["a.tlog-proof"], "--keys", files["keys"], *wanted]))
+
+    assert (exit_, said["log"]["stamped_size"] < said["log"]["size"]) == (0, True)
+    assert [one["ok"] for one in said["checks"] if one["name"] == "stamp"] == [True]

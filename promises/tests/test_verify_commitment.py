@@ -210,4 +210,5 @@ def test_without_anything_to_check_the_command_says_what_it_wants(capsys):
 
 
 def test_the_file_alone_is_small_enough_to_be_read():
-    assert len(Path(verify.__file__).read_text().splitlines()) < 1500
+    """Three hundred lines of it read time stamps, which would otherwise take a program of somebody else."""
+    assert len(Path(verify.__file__).read_text().splitlines()) < 1850

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from promises import canonical, merkle, notes, proofs, token
+from promises.anchors import rfc3161
 from promises.ledger import replaying
 from promises.verification import verify
 from promises.verification.verify import Report, State, Trust
@@ -67,6 +68,10 @@ class Wish:
     entries: Path | None = None
     checkpoint: str = ""
     as_of: int = 0
+    stamp: bytes = b""
+    stamped: str = ""
+    roots: Path | None = None
+    seen: str = ""
     complete: Callable[[Given], None] | None = None
 
 
@@ -353,11 +358,15 @@ def _check_log(given: Given, wish: Wish) -> None:
         if not _check_head(given, note, head):
             return
     _check_revocation(given)
+    if wish.stamp and wish.roots is not None:
+        _check_stamp(given, wish, wish.roots)
     known = _known(head, wish.state) if head is not None and wish.state is not None else None
     counted = _check_replay(given, note, head, known, wish) if wish.entries else None
-    if head is None or note is None or wish.state is None:
+    if head is None or note is None or not given.report.checks.get("checkpoint", (False, ""))[0]:
         return
-    if given.report.checks.get("checkpoint", (False, ""))[0] is True:
+    if wish.seen:
+        _check_earlier(given, note, head, counted, wish.seen)
+    if wish.state is not None:
         _check_state(given, note, head, known, counted, wish.state)
 
 
@@ -366,6 +375,45 @@ def _check_revocation(given: Given) -> None:
     if limit is not None:
         ok = given.entry["i"] < limit if given.entry else None
         given.report.note("revocation", ok, f"the key was revoked at entry {limit}")
+
+
+def _check_stamp(given: Given, wish: Wish, roots: Path) -> None:
+    report = given.report
+    note = notes.parse(wish.stamped)
+    stamped = notes.checkpoint(note.text)
+    try:
+        is_signed = bool(notes.signed_by(note, _verifiers(given.trust, stamped.origin)))
+        said = rfc3161.check(wish.stamp, wish.stamped, roots)
+    except (notes.BadNote, rfc3161.NoStamp) as refused:
+        report.note("stamp", False, str(refused))
+        return
+    if not is_signed:
+        report.note("stamp", False, "the stamped head is not signed by the log")
+        return
+    ok, what = _is_under(stamped, given)
+    at = f"{said.at:%Y-%m-%d %H:%M:%S} UTC"
+    report.note("stamp", ok, what or f"the head of {stamped.size} entries was there by {at}")
+    if ok:
+        report.log |= {"stamped": at, "stamp": said.serial, "stamped_size": stamped.size}
+
+
+def _is_under(stamped: notes.Checkpoint, given: Given) -> tuple[bool | None, str]:
+    """Whether the head under the stamp is a beginning of the one that the entry was found in, and holds the entry."""
+    head, proof = given.head, given.proof
+    if head is None or proof is None:
+        return None, "give the proof file too: it shows what stands in the log"
+    if stamped.origin != head.origin:
+        return False, "the stamp is over a head of another log"
+    if not proof.index < stamped.size <= head.size:
+        return (
+            None,
+            f"the stamped head has {stamped.size} entries, the proof is of entry {proof.index} of {head.size}",
+        )
+    path = [] if stamped.size == head.size else given.extra.continued.get(stamped.size)
+    if path is None:
+        return None, f"get the proof file again with ?since={stamped.size}"
+    ok = _is_continued(stamped.size, head.size, stamped.root, head.root, path)
+    return ok, "" if ok else "the stamp is over another history"
 
 
 def _known(head: notes.Checkpoint, state: State) -> notes.Note | None:
@@ -385,6 +433,8 @@ def _check_replay(
     sizes = {head.size} if head else set()
     if known is not None and known.text:
         sizes.add(notes.checkpoint(known.text).size)
+    if wish.seen:
+        sizes.add(notes.checkpoint(notes.parse(wish.seen).text).size)
     try:
         counted = _count(wish.entries or Path(), sizes)
     except (replaying.BadEntry, canonical.Refused, KeyError, TypeError, OSError) as refused:
@@ -484,6 +534,21 @@ def _check_state(
     report.note("consistency", ok, f"{before.size} entries known, {head.size} shown")
     if ok and head.size > before.size:
         state.keep(verify.head(str(note)))
+
+
+def _check_earlier(
+    given: Given, note: notes.Note, head: notes.Checkpoint, counted: Counted | None, seen: str
+) -> None:
+    known = notes.parse(seen)
+    before = notes.checkpoint(known.text)
+    try:
+        is_signed = bool(notes.signed_by(known, _verifiers(given.trust, head.origin)))
+    except notes.BadNote:
+        is_signed = False
+    ok: bool | None = False
+    if is_signed and before.origin == head.origin:
+        ok = _continues((known, before), (note, head), counted, given)
+    given.report.note("earlier head", ok, f"{before.size} entries of {before.origin}, {head.size} shown")
 
 
 def _continues(

@@ -27,7 +27,7 @@ class Evidence:
     is_true: bool | None = None
     witnesses: tuple[tuple[str, datetime], ...] = ()
     n_witnesses: int = 0
-    stamped_at: datetime | None = None
+    stamped: anchors.Stamped | None = None
     elsewhere: tuple[anchors.Elsewhere, ...] = ()
     # What the entry says the SHA-256 of the paper is; empty while no signed head covers it.
     pdf: str = ""
@@ -47,7 +47,6 @@ def of(promise: Promise) -> Evidence:
         Cosignature.objects.filter(checkpoint__log=log).values("witness").distinct().count() if seen else 0
     )
     logged_at = datetime.fromtimestamp(entry["ts"], UTC)
-    stamp = anchors.stamp_over(log, place)
     return Evidence(
         log,
         place,
@@ -56,7 +55,7 @@ def of(promise: Promise) -> Evidence:
         is_true=True,
         witnesses=tuple(seen),
         n_witnesses=known,
-        stamped_at=stamp.at if stamp else None,
+        stamped=anchors.stamp_over(log, place),
         elsewhere=anchors.elsewhere(log, place),
         pdf=entry.get("pdf", ""),
     )
@@ -105,7 +104,8 @@ def proof_file(promise: Promise, *, since: int | None = None, with_payload: bool
     said: dict[str, Any] = {"entry": reading.entry(log, place).decode()}
     if with_payload:
         said |= {"payload": bytes(promise.payload).decode(), "token": token.to_text(bytes(promise.token))}
-    sizes = {since} if since is not None else set()
+    # With the way from the head that is stamped, the stamp says something of this entry.
+    sizes = {since or 0, anchors.stamped_size(log, place) or 0}
     if with_payload:
         sizes.add(canonical.decode(bytes(promise.payload))["seen"]["size"])
     said["continued"] = [_continued(log, old, head.size) for old in sorted(sizes) if 0 < old < head.size]

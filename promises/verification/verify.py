@@ -3,18 +3,19 @@
 
     python3 verify.py FILE.pdf FILE.tlog-proof --policy policy.txt --state seen/
     python3 verify.py HTTPS://EXAMPLE.COM/V/AEBAG... --keys promise-keys.txt
+    python3 verify.py FILE.tlog-proof --keys promise-keys.txt --stamp head-9.tsr --stamped head-9.txt --roots roots.pem
     python3 verify.py --entries entries.jsonl --checkpoint checkpoint.txt --keys promise-keys.txt
 
 Give it what you have of one commitment: the PDF, its proof file, the code on it (the text or the whole address).
 --keys    the seller's public keys, one to a line; get them once, from a place that you trust, and keep them
 --policy  whose signatures count: a tlog-policy file (c2sp.org); it may name a token key in a line "# token KEY"
 --state   a folder in which the newest head of each log is remembered, so that a log that is rewritten gives itself away
+--seen    a head of the log that you have from before, such as from a message: the log must continue it
 --entries all entries of the log, one to a line: then everything is counted again from them
+--stamp   what a time-stamp authority has answered (RFC 3161), over the head in --stamped; --roots: whom of them you trust
 
 Ends with 0: true. 1: false. 2: incomplete, something could not be checked. 3: the log contradicts itself; the proof is
-written out. Time stamps over heads are not checked here; OpenSSL does it without anybody too:
-    openssl ts -verify -in head-9.tsr -data head-9.txt -CAfile the-authoritys-roots.pem
-Needs Python 3.11 and the package cryptography. Opens no connection.
+written out. Needs Python 3.11 and the package cryptography. Opens no connection.
 """
 
 # ruff: noqa: FBT003 - an answer is yes, no or open, and stands for itself
@@ -33,11 +34,16 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 TRUE, FALSE, INCOMPLETE, MISBEHAVIOUR = 0, 1, 2, 3
 VERDICTS = ("true", "false", "incomplete", "misbehaviour")
@@ -1044,6 +1050,318 @@ def replay(file: Path, sizes: set[int]) -> Replay:
     return found
 
 
+# Time stamps: RFC 3161 in CMS (RFC 5652), in DER as far as a stamp needs it.
+
+SIGNED_DATA, STAMP_INFO = "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
+CONTENT_KIND, DIGEST_OF = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
+SIGNER_BY_SHA1, SIGNER_BY = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
+STAMPING = "1.3.6.1.5.5.7.3.8"
+# Digests, and the digests of kinds of signatures; those that name none take the digest that is named beside them.
+DIGESTS = {
+    "2.16.840.1.101.3.4.2.1": "sha256", "2.16.840.1.101.3.4.2.2": "sha384", "2.16.840.1.101.3.4.2.3": "sha512",
+    "1.2.840.113549.1.1.11": "sha256", "1.2.840.113549.1.1.12": "sha384", "1.2.840.113549.1.1.13": "sha512",
+    "1.2.840.10045.4.3.2": "sha256", "1.2.840.10045.4.3.3": "sha384", "1.2.840.10045.4.3.4": "sha512",
+}  # fmt: skip
+RSA_ALONE = "1.2.840.113549.1.1.1"
+HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+SEQUENCE, SET, BOOLEAN, INTEGER, OCTETS, OID, TIME = 0x30, 0x31, 0x01, 0x02, 0x04, 0x06, 0x18
+LONGEST_CHAIN = 5
+
+
+class Stamp(NamedTuple):
+    """What an authority says: from then on at the latest something was there."""
+
+    at: datetime
+    serial: str
+    policy: str
+    nonce: int | None
+
+
+class Der(NamedTuple):
+    tag: int
+    content: bytes
+    whole: bytes
+
+    def parts(self) -> list[Der]:
+        return der(self.content)
+
+
+def der(data: bytes) -> list[Der]:
+    """What stands one after the other. Raises Refused for lengths that are open or not written in the shortest way."""
+    found, place = list[Der](), 0
+    while place < len(data):
+        begun = place
+        if place + 2 > len(data) or data[place] & 0x1F == 0x1F:
+            raise Refused("a stamp in a form that this program does not know")
+        tag, length = data[place], data[place + 1]
+        place += 2
+        if length >= 0x80:
+            n = length & 0x7F
+            text = data[place : place + n]
+            place, length = place + n, int.from_bytes(text, "big")
+            if not 1 <= n <= 4 or len(text) < n or text[0] == 0 or length < 0x80:
+                raise Refused("a stamp in a form that this program does not know")
+        if place + length > len(data):
+            raise Refused("a stamp that is cut off")
+        found.append(Der(tag, data[place : place + length], data[begun : place + length]))
+        place += length
+    return found
+
+
+def _take(parts: list[Der], *tags: int) -> Der:
+    """The next one, which must be of this kind."""
+    if not parts or parts[0].tag not in tags:
+        raise Refused("a stamp in a form that this program does not know")
+    return parts.pop(0)
+
+
+def _maybe(parts: list[Der], tag: int) -> Der | None:
+    return parts.pop(0) if parts and parts[0].tag == tag else None
+
+
+def _oid(one: Der) -> str:
+    data, arcs, value = one.content, list[int](), 0
+    if one.tag != OID or not data or data[-1] & 0x80:
+        raise Refused("a stamp in a form that this program does not know")
+    for octet in data:
+        value = value << 7 | octet & 0x7F
+        if not octet & 0x80:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
+
+
+def _kind(sequence: Der) -> str:
+    """The name that an AlgorithmIdentifier, an attribute or a content begins with."""
+    return _oid(_take(sequence.parts(), OID))
+
+
+def _number(one: Der) -> int:
+    return int.from_bytes(one.content, "big", signed=True)
+
+
+def _digest(kind: str) -> str:
+    if kind not in DIGESTS:
+        raise Refused(f"a stamp with the algorithm {kind}, which this program does not know")
+    return DIGESTS[kind]
+
+
+def stamp(answer: bytes, over: bytes, roots: Sequence[x509.Certificate]) -> Stamp:
+    """What the stamp says, if it is over these bytes, and signed by an authority under one of these roots. Raises Refused."""
+    try:
+        return _stamp(answer, over, roots)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion, UnsupportedAlgorithm):
+        raise Refused("a certificate in the stamp is not one for stamps") from None
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error) if isinstance(error, Refused) else "the stamp is damaged") from None
+
+
+def _stamp(answer: bytes, over: bytes, roots: Sequence[x509.Certificate]) -> Stamp:
+    info, signer_info, certificates = _opened(answer)
+    parts = _take(der(info), SEQUENCE).parts()
+    _take(parts, INTEGER)
+    policy, imprint = _oid(_take(parts, OID)), _take(parts, SEQUENCE).parts()
+    digest = _digest(_kind(_take(imprint, SEQUENCE)))
+    if _take(imprint, OCTETS).content != hashlib.new(digest, over).digest():
+        raise Refused("the stamp is over something else")
+    serial, at = _number(_take(parts, INTEGER)), _time(_take(parts, TIME))
+    _maybe(parts, SEQUENCE)
+    _maybe(parts, BOOLEAN)
+    nonce = _maybe(parts, INTEGER)
+    signer = _signed_by(signer_info, info, certificates)
+    usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    if not usage.critical or [one.dotted_string for one in usage.value] != [STAMPING]:
+        raise Refused("the stamp is signed by a certificate that is not one for stamps")
+    _check_chain(signer, certificates, roots, at)
+    return Stamp(at, str(serial), policy, _number(nonce) if nonce else None)
+
+
+def _opened(answer: bytes) -> tuple[bytes, list[Der], list[x509.Certificate]]:
+    """The content, who says to have signed it, and the certificates that were sent along."""
+    parts = _take(der(answer), SEQUENCE).parts()
+    if _number(_take(_take(parts, SEQUENCE).parts(), INTEGER)) not in {0, 1}:
+        raise Refused("the authority has refused to stamp")
+    content = _take(parts, SEQUENCE).parts()
+    if _oid(_take(content, OID)) != SIGNED_DATA:
+        raise Refused("not a stamp")
+    signed = _take(_take(content, 0xA0).parts(), SEQUENCE).parts()
+    _take(signed, INTEGER)
+    _take(signed, SET)
+    inner = _take(signed, SEQUENCE).parts()
+    if _oid(_take(inner, OID)) != STAMP_INFO:
+        raise Refused("not a stamp")
+    info = _take(_take(inner, 0xA0).parts(), OCTETS).content
+    bag = _maybe(signed, 0xA0)
+    _maybe(signed, 0xA1)
+    signers = _take(signed, SET).parts()
+    if len(signers) != 1:
+        raise Refused("a stamp is signed by one authority")
+    try:
+        certificates = [x509.load_der_x509_certificate(one.whole) for one in (bag.parts() if bag else [])]
+    except ValueError:
+        raise Refused("a certificate in the stamp cannot be read") from None
+    return info, _take(signers, SEQUENCE).parts(), certificates
+
+
+def _signed_by(parts: list[Der], info: bytes, certificates: Sequence[x509.Certificate]) -> x509.Certificate:
+    """Whose signature it is, if it is one over this content."""
+    _take(parts, INTEGER)
+    named = _take(parts, SEQUENCE, 0x80)
+    digest = _digest(_kind(_take(parts, SEQUENCE)))
+    attributes = _take(parts, 0xA0)
+    kind = _kind(_take(parts, SEQUENCE))
+    signature = _take(parts, OCTETS).content
+    signer = next((one for one in certificates if _is_named(one, named)), None)
+    if signer is None:
+        raise Refused("the stamp does not bring the certificate that it is signed with")
+    said = {_kind(one): _take(_take(one.parts()[1:], SET).parts(), *range(256)) for one in attributes.parts()}
+    if len(said) != len(attributes.parts()) or CONTENT_KIND not in said or DIGEST_OF not in said:
+        raise Refused("the stamp does not say what it signs")
+    if (
+        _oid(said[CONTENT_KIND]) != STAMP_INFO
+        or said[DIGEST_OF].content != hashlib.new(digest, info).digest()
+    ):
+        raise Refused("the stamp was altered")
+    if not _names_signer(said, signer):
+        raise Refused("the stamp names another certificate than the one that it is signed with")
+    # Signed is the set as it would stand alone.
+    signed = bytes([SET]) + attributes.whole[1:]
+    _check_signature(signer, signature, signed, digest if kind == RSA_ALONE else _digest(kind))
+    return signer
+
+
+def _is_named(certificate: x509.Certificate, named: Der) -> bool:
+    if named.tag == 0x80:
+        try:
+            own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+        except x509.ExtensionNotFound:
+            return False
+        return own == named.content
+    parts = named.parts()
+    issuer, serial = _take(parts, SEQUENCE), _take(parts, INTEGER)
+    return certificate.issuer.public_bytes() == issuer.whole and certificate.serial_number == _number(serial)
+
+
+def _names_signer(said: Mapping[str, Der], signer: x509.Certificate) -> bool:
+    """That the signature is bound to this very certificate (RFC 5035, RFC 2634)."""
+    data = signer.public_bytes(Encoding.DER)
+    if SIGNER_BY in said:
+        first = _take(_take(said[SIGNER_BY].parts(), SEQUENCE).parts(), SEQUENCE).parts()
+        kind = _maybe(first, SEQUENCE)
+        return (
+            _take(first, OCTETS).content
+            == hashlib.new(_digest(_kind(kind)) if kind else "sha256", data).digest()
+        )
+    if SIGNER_BY_SHA1 in said:
+        first = _take(_take(said[SIGNER_BY_SHA1].parts(), SEQUENCE).parts(), SEQUENCE).parts()
+        return _take(first, OCTETS).content == hashlib.sha1(data, usedforsecurity=False).digest()
+    return False
+
+
+def _check_signature(signer: x509.Certificate, signature: bytes, signed: bytes, digest: str) -> None:
+    public = signer.public_key()
+    try:
+        if isinstance(public, rsa.RSAPublicKey):
+            public.verify(signature, signed, padding.PKCS1v15(), HASHES[digest])
+        elif isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(signature, signed, ec.ECDSA(HASHES[digest]))
+        else:
+            raise Refused("a stamp signed with a key of a kind that this program does not know")
+    except InvalidSignature:
+        raise Refused("the signature of the stamp does not fit") from None
+
+
+def _time(one: Der) -> datetime:
+    text = one.content.decode("latin-1")
+    if not re.fullmatch(r"[0-9]{14}(\.[0-9]{1,9})?Z", text):
+        raise Refused("a stamp with a time that this program does not understand")
+    try:
+        at = datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        raise Refused("a stamp with a time that this program does not understand") from None
+    fraction = text[14:-1]
+    return at.replace(microsecond=int(float(f"0{fraction}") * 1_000_000)) if fraction else at
+
+
+def _check_chain(
+    signer: x509.Certificate,
+    between: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+    at: datetime,
+) -> None:
+    """That somebody who is trusted vouches for the signer, directly or through others, and did at that time."""
+    one = signer
+    for _step in range(LONGEST_CHAIN):
+        if not one.not_valid_before_utc <= at <= one.not_valid_after_utc:
+            raise Refused("a certificate behind the stamp was not valid at its time")
+        root = next((above for above in roots if _vouches(above, one)), None)
+        if root is not None:
+            if not root.not_valid_before_utc <= at <= root.not_valid_after_utc:
+                raise Refused("a certificate behind the stamp was not valid at its time")
+            return
+        above = next((one_above for one_above in between if _vouches(one_above, one)), None)
+        if above is None:
+            break
+        one = above
+    raise Refused("nobody whom you trust vouches for the authority")
+
+
+def _vouches(above: x509.Certificate, one: x509.Certificate) -> bool:
+    try:
+        may = above.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        one.verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+        return False
+    return may
+
+
+def read_roots(file: Path) -> list[x509.Certificate]:
+    """Raises Refused or OSError."""
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())
+    except ValueError:
+        raise Refused(f"{file} holds no certificates") from None
+
+
+def check_stamp(found: Proof | None, wish: Wish, report: Report) -> None:
+    """That the stamp holds, and that the head under it begins the one that the entry was found in."""
+    stamped = head(wish.stamped)
+    if True not in {signature_of(one, stamped) for one in wish.trust.logs if one.name == stamped.origin}:
+        report.note("stamp", False, "the stamped head is not signed by a key of this log that you trust")
+        return
+    try:
+        said = stamp(wish.stamp, wish.stamped.encode(), wish.roots)
+    except Refused as refused:
+        report.note("stamp", False, str(refused))
+        return
+    ok, why = _is_under(stamped, found)
+    at = f"{said.at:%Y-%m-%d %H:%M:%S} UTC"
+    report.note("stamp", ok, why or f"the head of {stamped.size} entries was there by {at}")
+    if ok:
+        report.log |= {"stamped": at, "stamp": said.serial, "stamped_size": stamped.size}
+
+
+def _is_under(stamped: Head, found: Proof | None) -> tuple[bool | None, str]:
+    """Whether the stamped head is an older head of this very log that holds the entry already; why, where it is not."""
+    if found is None:
+        return None, "give the proof file too: it shows what stands in the log"
+    on = found.head
+    if stamped.origin != on.origin:
+        return False, "the stamp is over a head of another log"
+    if stamped.size <= found.place:
+        return None, f"the stamped head has {stamped.size} entries, and not yet entry {found.place}"
+    if stamped.size > on.size:
+        return None, "the stamped head is newer: get the proof file again"
+    if stamped.size == on.size:
+        return stamped.root == on.root, "" if stamped.root == on.root else "the stamp is over another history"
+    path = found.continued.get(stamped.size)
+    if path is None:
+        return None, f"get the proof file again with ?since={stamped.size}"
+    ok = is_continued(stamped.size, on.size, stamped.root, on.root, path)
+    return ok, "" if ok else "the stamp is over another history"
+
+
 # What is remembered from one time to the next.
 
 
@@ -1107,6 +1425,26 @@ def check_state(
         state.keep(on)
 
 
+def check_earlier(
+    known: Head, on: Head, again: Replay | None, found: Proof | None, trust: Trust, report: Report
+) -> None:
+    """The same with a head that somebody has kept himself."""
+    what = f"{min(known.size, on.size)} entries continued to {max(known.size, on.size)}"
+    if known.origin != on.origin:
+        report.note("earlier head", False, "the head that you have from before is one of another log")
+    elif not any(signature_of(one, known) for one in trust.logs if one.name == on.origin):
+        report.note(
+            "earlier head", False, "the head that you have from before is not signed by a key that you trust"
+        )
+    else:
+        ok = _continues(known, on, again, found, report)
+        if ok is None:
+            what = f"get the proof file again with ?since={known.size}"
+        elif not ok:
+            what = "the log does not continue the head that you have from before"
+        report.note("earlier head", ok, what)
+
+
 def _continues(
     known: Head, on: Head, again: Replay | None, found: Proof | None, report: Report
 ) -> bool | None:
@@ -1146,6 +1484,12 @@ class Wish:
     entries: Path | None = None
     checkpoint: str = ""
     as_of: int = 0
+    # A time stamp, the signed head that it is over, and the roots of authorities.
+    stamp: bytes = b""
+    stamped: str = ""
+    roots: Sequence[x509.Certificate] = ()
+    # A signed head from before.
+    seen: str = ""
 
 
 def read_subject(given: str, into: Subject, report: Report) -> None:
@@ -1307,8 +1651,12 @@ def _check_log(subject: Subject, entry: Mapping[str, Any], wish: Wish, report: R
         if not check_head(on, wish.trust, report):
             return
     _check_revocation(subject, entry, wish.trust, report)
+    if wish.stamp:
+        check_stamp(subject.proof, wish, report)
     again = _check_replay(on, subject, wish, report) if wish.entries else None
     is_signed = report.checks.get("checkpoint", (False, ""))[0]
+    if on is not None and is_signed and wish.seen:
+        check_earlier(head(wish.seen), on, again, subject.proof, wish.trust, report)
     if on is not None and is_signed and wish.state is not None:
         check_state(on, wish.state, again, subject.proof, wish.trust, report)
 
@@ -1336,7 +1684,8 @@ def _check_replay(on: Head | None, subject: Subject, wish: Wish, report: Report)
         except Refused:
             known = None
     try:
-        again = replay(wish.entries or Path(), sizes | ({known.size} if known else set()))
+        earlier = {head(wish.seen).size} if wish.seen else set()
+        again = replay(wish.entries or Path(), sizes | earlier | ({known.size} if known else set()))
     except (Refused, OSError) as refused:
         report.note("replay", False, str(refused))
         return None
@@ -1382,6 +1731,10 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", type=Path, help="folder of remembered heads")
     parser.add_argument("--entries", type=Path, help="all entries of the log, one to a line")
     parser.add_argument("--checkpoint", type=Path, help="a signed head of the log")
+    parser.add_argument("--seen", type=Path, help="a signed head of the log that you have from before")
+    parser.add_argument("--stamp", type=Path, help="a time stamp (RFC 3161)")
+    parser.add_argument("--stamped", type=Path, help="the signed head that the stamp is over")
+    parser.add_argument("--roots", type=Path, help="certificates of the authorities that you trust, PEM")
     parser.add_argument(
         "--as-of", type=int, default=None, help="moment of the statistics, Unix seconds (now)"
     )
@@ -1389,19 +1742,32 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def read_wish(options: argparse.Namespace) -> Wish:
+def read_trust(keys: Sequence[Path], policy: Path | None) -> Trust:
     """Raises Refused or OSError."""
     trust = Trust()
-    for file in options.keys:
+    for file in keys:
         read_keys(file.read_text(encoding="utf-8"), trust)
-    if options.policy:
-        read_policy(options.policy.read_text(encoding="utf-8"), trust)
+    if policy:
+        read_policy(policy.read_text(encoding="utf-8"), trust)
+    return trust
+
+
+def read_wish(options: argparse.Namespace) -> Wish:
+    """Raises Refused or OSError."""
+    if options.stamp and not (options.stamped and options.roots):
+        raise Refused(
+            "A stamp needs --stamped, the head that it is over, and --roots: whose stamp should count?"
+        )
     return Wish(
-        trust=trust,
+        trust=read_trust(options.keys, options.policy),
         state=State(options.state) if options.state else None,
         entries=options.entries,
         checkpoint=options.checkpoint.read_text(encoding="utf-8") if options.checkpoint else "",
         as_of=int(time.time()) if options.as_of is None else options.as_of,
+        stamp=options.stamp.read_bytes() if options.stamp else b"",
+        stamped=options.stamped.read_text(encoding="utf-8") if options.stamped else "",
+        roots=read_roots(options.roots) if options.roots else (),
+        seen=options.seen.read_text(encoding="utf-8") if options.seen else "",
     )
 
 

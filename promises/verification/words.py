@@ -300,14 +300,21 @@ def _stamped(found: Verdict, zone: str) -> Row:
     title = _("Time-stamped by an independent service")
     proved = found.evidence
     assert proved is not None  # noqa: S101 - see trust
-    if proved.stamped_at is None:
+    if proved.stamped is None:
         how = _(
             "Such a stamp would show when the entry was there at the latest, whatever the seller's clock said."
         )
         return Row("stale", _("Not yet"), title, _("No service has stamped the log's head."), how)
-    text = _("The entry was there by %(at)s.") % {"at": at_place(proved.stamped_at, zone)}
-    how = _("The stamp is checked anew for this page, against the authority's own certificate.")
-    return Row("ok", _("Yes"), title, text, how)
+    text = _("The entry was there by %(at)s.") % {"at": at_place(proved.stamped.stamp.at, zone)}
+    how = _("verify.py checks it too; only the authority's own root certificate you get from the authority.")
+    return Row("ok", _("Yes"), title, text, f"{how} {_receipt(proved.stamped.pk)}")
+
+
+def _receipt(pk: int) -> str:
+    return _("The receipt, and the head that it is over: %(receipt)s and %(head)s") % {
+        "receipt": reverse("anchors:receipt", args=[pk]),
+        "head": reverse("anchors:head", args=[pk]),
+    }
 
 
 def _kept_elsewhere(one: Elsewhere, zone: str) -> Row:
@@ -316,10 +323,7 @@ def _kept_elsewhere(one: Elsewhere, zone: str) -> Row:
         Anchor.Kind.OTS.value: _("Kept in the Bitcoin blockchain (OpenTimestamps)"),
         Anchor.Kind.NOTARY.value: _("Kept by a notary blockchain"),
     }.get(one.kind if one.said else "", _("Kept by a service called %(kind)s") % {"kind": one.kind})
-    own = _("The receipt, and the head that it is over: %(receipt)s and %(head)s") % {
-        "receipt": reverse("anchors:receipt", args=[one.pk]),
-        "head": reverse("anchors:head", args=[one.pk]),
-    }
+    own = _receipt(one.pk)
     if not one.is_known:
         return Row("stale", _("Unknown"), title, _("We cannot read receipts of this kind."), own)
     if one.said is None:

@@ -9,6 +9,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from promises.verification import checking, own, verify
@@ -27,6 +28,14 @@ class Command(BaseCommand):
         parser.add_argument("--state", type=Path, help="folder of remembered heads")
         parser.add_argument("--entries", type=Path, help="all entries of the log, one to a line")
         parser.add_argument("--checkpoint", type=Path, help="a signed head of the log")
+        parser.add_argument("--seen", type=Path, help="a signed head of the log that you have from before")
+        parser.add_argument("--stamp", type=Path, help="a time stamp (RFC 3161)")
+        parser.add_argument("--stamped", type=Path, help="the signed head that the stamp is over")
+        parser.add_argument(
+            "--roots",
+            type=Path,
+            help="certificates of the authorities that you trust, PEM (ORDERHUB_TSA_ROOTS)",
+        )
         parser.add_argument("--as-of", type=int, help="moment of the statistics, Unix seconds (now)")
         parser.add_argument("--json", action="store_true", help="answer as JSON")
 
@@ -49,16 +58,20 @@ class Command(BaseCommand):
 def wish_of(options: dict[str, Any]) -> checking.Wish:
     """Raises Refused or OSError."""
     is_stranger = bool(options["keys"] or options["policy"])
-    trust = verify.Trust() if is_stranger else own.trust()
-    for file in options["keys"]:
-        verify.read_keys(file.read_text(encoding="utf-8"), trust)
-    if options["policy"]:
-        verify.read_policy(options["policy"].read_text(encoding="utf-8"), trust)
+    roots = options["roots"] or (None if is_stranger else settings.TSA_ROOTS)
+    if options["stamp"] and not (options["stamped"] and roots):
+        raise verify.Refused(
+            "A stamp needs --stamped, the head that it is over, and --roots: whose stamp should count?"
+        )
     return checking.Wish(
-        trust=trust,
+        trust=verify.read_trust(options["keys"], options["policy"]) if is_stranger else own.trust(),
         state=verify.State(options["state"]) if options["state"] else None,
         entries=options["entries"],
         checkpoint=options["checkpoint"].read_text(encoding="utf-8") if options["checkpoint"] else "",
         as_of=int(time.time()) if options["as_of"] is None else options["as_of"],
+        stamp=options["stamp"].read_bytes() if options["stamp"] else b"",
+        stamped=options["stamped"].read_text(encoding="utf-8") if options["stamped"] else "",
+        roots=roots,
+        seen=options["seen"].read_text(encoding="utf-8") if options["seen"] else "",
         complete=None if is_stranger else own.complete,
     )
