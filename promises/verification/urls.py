@@ -10,6 +10,7 @@ app_name = "verification"
 
 urlpatterns = [
     path("log/verify.py", views.verifier, name="verifier"),
+    re_path(r"^log/(?:(?P<purpose>demo)/)?figures$", views.figures, name="figures"),
     re_path(r"^[vV]/+(?P<text>[A-Za-z2-7]{191})\.tlog-proof$", views.proof, name="proof"),
     path("v/file/", files.page, name="file"),
     re_path(r"^[vV]/+(?P<what>[^/].*)$", views.page, name="one"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
@@ -141,6 +141,19 @@ def verifier(request: HttpRequest) -> HttpResponse:
     return HttpResponse(
         content, content_type="text/x-python; charset=utf-8", headers={"Cache-Control": "no-cache"}
     )
+
+
+@require_safe
+def figures(request: HttpRequest, purpose: str = "seller") -> HttpResponse:
+    """The seller's figures for programs that count them again from the entries; where those are not public, neither are they."""
+    log = TransparencyLog.objects.filter(purpose=purpose).first()
+    said = rate.known(log) if log else None
+    if log is None or said is None:
+        raise Http404
+    if log.visibility != "public" and not request.user.has_perm("promises.view_logleaf"):
+        raise Http404
+    told = {"origin": log.origin, "size": said.size, "as_of": said.as_of, "statistics": said.statistics}
+    return JsonResponse(told, headers={"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"})
 
 
 def _too_fast(request: HttpRequest) -> HttpResponse:

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.utils.timezone import now
 
 from promises.ledger import fence, keys
 from promises.ledger.models import TransparencyLog
 from promises.ledger.monitor import Finding, Published, Report, signed, watch
+from promises.verification import abroad, verify
 
 
 class Command(BaseCommand):
     help = (
         "Reads a whole log again: altered, missing and doubled entries, the order of time, heads, keys, overdue promises. "
-        "Ends with 0 if all is as it was signed, with 3 if not, and names the entries."
+        "Ends with 0 if all is as it was signed, with 3 if not, and names the entries. With --url somebody else's log, over "
+        "HTTP: 0 true, 1 false, 2 incomplete or not reached, 3 the log contradicts itself or what it has shown before."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -31,8 +33,20 @@ class Command(BaseCommand):
         parser.add_argument("--as-of", type=int, metavar="UNIX", help="the --as-of of that answer")
         parser.add_argument("--report", metavar="FILE", help="where to write the signed report")
         parser.add_argument("--json", action="store_true", help="for machines")
+        abroad = parser.add_argument_group("somebody else's log")
+        abroad.add_argument("--url", help="its address, such as https://example.com/log/")
+        abroad.add_argument(
+            "--keys", type=Path, action="append", default=[], help="file with its public keys"
+        )
+        abroad.add_argument("--policy", type=Path, help="tlog-policy file: whose signatures count")
+        abroad.add_argument(
+            "--state", type=Path, help="folder of heads and entries seen before (var/ledger/abroad)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["url"]:
+            watch_abroad(options, self.stdout)
+            return
         at = now()
         log = TransparencyLog.objects.filter(purpose=options["log"]).first()
         if log is None:
@@ -50,6 +64,28 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(report.as_dict()) if options["json"] else as_text(report, file))
         if not report.is_clean:
             raise SystemExit(3)
+
+
+def watch_abroad(options: dict[str, Any], out: OutputWrapper) -> None:
+    """Ends the program with the report's exit."""
+    if not options["keys"] and not options["policy"]:
+        raise CommandError(
+            "Name the log's keys with --keys or --policy, from a place that you trust: whose signature should count?",
+            returncode=verify.INCOMPLETE,
+        )
+    folder = options["state"] or Path(settings.LEDGER_DIR) / "abroad"
+    as_of = int(now().timestamp()) if options["as_of"] is None else options["as_of"]
+    try:
+        trust = verify.read_trust(options["keys"], options["policy"])
+        report = abroad.watch(abroad.Abroad(options["url"].rstrip("/") + "/", folder), trust, as_of=as_of)
+    except (abroad.Unreachable, verify.Refused, OSError) as refused:
+        raise CommandError(f"Nothing was compared: {refused}", returncode=verify.INCOMPLETE) from None
+    if options["json"]:
+        out.write(json.dumps(report.as_dict(), ensure_ascii=False, indent=1))
+    else:
+        out.write(report.as_text(), ending="")
+    if report.exit:
+        raise SystemExit(report.exit)
 
 
 def published(name: str | None, as_of: int) -> Published | None:
