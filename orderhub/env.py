@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import dj_email_url
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,6 +63,25 @@ def web_address(name: str, default: str) -> str:
         return value
     problems.append(f"{name} must look like https://promises.example.com, not {value!r}.")
     return default
+
+
+def mail_server(name: str) -> dict[str, Any]:
+    """The variable as Django's settings of a mail server; one that sends nothing, and a line in problems, if it is none."""
+    value = text(name)
+    nothing: dict[str, Any] = dj_email_url.parse("dummy://")
+    if not value:
+        return nothing
+    try:
+        found: dict[str, Any] = dj_email_url.parse(value)
+    except ValueError:
+        found = nothing
+    if value.startswith(("smtp://", "submission://")) and found["EMAIL_HOST"]:
+        return found
+    # Not the value: there is a password in it.
+    problems.append(
+        f"{name} must look like submission://name:password@mail.example.com or smtp://mail.example.com."
+    )
+    return nothing
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -48,6 +48,14 @@ WITNESSES = env.words("ORDERHUB_WITNESSES")
 TSA_URL = env.text("ORDERHUB_TSA_URL")
 TSA_ROOTS = env.path("ORDERHUB_TSA_ROOTS", VAR_DIR / "tsa-roots.pem")
 OTS_CALENDARS = env.words("ORDERHUB_OTS_CALENDARS")
+# The mail server, "submission://NAME:PASSWORD@HOST" or "smtp://HOST:25"; none unless named.
+MAIL_URL = env.text("ORDERHUB_MAIL_URL")
+_mail = env.mail_server("ORDERHUB_MAIL_URL")
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_BACKEND"], _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["EMAIL_USE_TLS"], _mail["EMAIL_USE_SSL"]
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("ORDERHUB_MAIL_FROM", "orderhub@localhost")
 NOTARY_URL = env.text("ORDERHUB_NOTARY_URL")
 NOTARY_ACCESS_KEY = env.text("ORDERHUB_NOTARY_ACCESS_KEY")
 NOTARY_SECRET = env.text("ORDERHUB_NOTARY_SECRET")
@@ -56,6 +64,7 @@ ANCHOR_SERVICES = [
     "promises.anchors.rfc3161.Authority",
     "promises.anchors.calendars.Calendars",
     "promises.anchors.notary.Chain",
+    "promises.anchors.mail.Mail",
 ]
 # What a Prometheus server sends to read /metrics. Empty: staff only.
 METRICS_TOKEN = env.text("ORDERHUB_METRICS_TOKEN")

@@ -35,7 +35,9 @@ ROW_TAG = re.compile(rb"<(?:\w+:)?row[ >]")
 VALUE_TAG = re.compile(rb"<(?:\w+:)?(?:v|is)>")
 
 if LXML or not DEFUSEDXML:  # pragma: no cover - see integrations/apps.py and the pinned requirements
-    raise ImportError("without defusedxml, or with lxml in its place, workbooks would be read with entity expansion on")
+    raise ImportError(
+        "without defusedxml, or with lxml in its place, workbooks would be read with entity expansion on"
+    )
 
 
 def workbook_rows(path: Path) -> Iterator[Row]:

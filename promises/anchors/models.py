@@ -16,6 +16,7 @@ class Anchor(models.Model):
         RFC3161 = "rfc3161", _("Time-stamp authority (RFC 3161)")
         OTS = "ots", _("OpenTimestamps")
         NOTARY = "notary", _("Notary chain")
+        MAIL = "mail", _("Mail to readers outside")
 
     class State(models.TextChoices):
         PENDING = "pending", _("Asked for")

@@ -26,7 +26,7 @@ def head(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _whole(pk: int) -> Anchor:
-    rows = Anchor.objects.select_related("checkpoint")
+    rows = Anchor.objects.exclude(kind=Anchor.Kind.MAIL).select_related("checkpoint")
     return get_object_or_404(rows, pk=pk, state=Anchor.State.ANCHORED)
 
 

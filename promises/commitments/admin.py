@@ -44,6 +44,7 @@ class SellerForm(forms.ModelForm):  # type: ignore[type-arg]
             "apology_en",
             "issue_on",
             "visibility",
+            "head_readers",
         )
         help_texts = {
             "legal_name": gettext_lazy("As registered. It stands on every commitment."),
@@ -57,6 +58,10 @@ class SellerForm(forms.ModelForm):  # type: ignore[type-arg]
             ),
             "apology": gettext_lazy("Shown on the page of a missed commitment."),
             "issue_on": gettext_lazy("For shops without a commitment rule of their own."),
+            "head_readers": gettext_lazy(
+                "One address to a line, such as the owner, the accountant, a customer. Each keeps a signed fingerprint of the "
+                "log a day, and could prove that it was altered. Needs a mail server (ORDERHUB_MAIL_URL)."
+            ),
         }
 
     def clean_legal_name(self) -> str:
@@ -84,7 +89,7 @@ class SellerProfileAdmin(ScopedAdmin):
     fieldsets = (
         (gettext_lazy("Who promises"), {"fields": ("legal_name", "uscc", "slug", "hotline")}),
         (gettext_lazy("If the date is missed"), {"fields": ("terms", "terms_en", "apology", "apology_en")}),
-        (gettext_lazy("Issuing and the log"), {"fields": ("issue_on", "visibility")}),
+        (gettext_lazy("Issuing and the log"), {"fields": ("issue_on", "visibility", "head_readers")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator, validate_email
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,17 @@ from orders import append_only
 # Of the time stamp in seconds. Fixed by the first entry of each log, so that nobody can change them silently.
 MMD = 600
 GRACE = 259_200
+
+
+def are_addresses(text: str) -> None:
+    """Raises ValidationError for a text that is not one mail address after the other."""
+    for one in text.split():
+        try:
+            validate_email(one)
+        except ValidationError:
+            raise ValidationError(
+                _("“%(text)s” is no mail address. Write one address to a line."), params={"text": one[:80]}
+            ) from None
 
 
 class SellerProfile(models.Model):
@@ -47,6 +59,9 @@ class SellerProfile(models.Model):
     apology_en = models.TextField(_("apology, English"), blank=True)
     visibility = models.CharField(
         _("who reads the log"), max_length=10, choices=Visibility.choices, default=Visibility.PUBLIC
+    )
+    head_readers = models.TextField(
+        _("who gets the day's head by mail"), blank=True, validators=[are_addresses]
     )
     issue_on = models.CharField(
         _("a commitment is issued"), max_length=20, choices=IssueOn.choices, default=IssueOn.DATE_CONFIRMED
