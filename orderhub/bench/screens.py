@@ -389,10 +389,10 @@ class Look:
             self.found.size("tabs", screen.name, n_presses)
 
 
-# Zones of the tz database, numbers of orders and attestations, names of HTTP's headers, codes of facts,
-# names of logs. Chinese letters count as \w: no \b.
+# Zones of the tz database, numbers of orders, waybills and attestations (the last sign of which checks the others), quantiles,
+# names of HTTP's headers, codes of facts, names of logs. Chinese letters count as \w: no \b.
 KEYS = re.compile(
-    r"(?<![A-Za-z])(?:[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|OH\d{6}-[0-9A-Z]+|[0-9A-Z]{4}(?:-[0-9A-Z]{1,4}){4}"
+    r"(?<![A-Za-z])(?:[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|OH\d{6}-[0-9A-Z]+|[A-Z]{2}\d{6,}|P\d\d|[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}-[0-9A-Z*~$=]"
     r"|(?:[A-Z][a-z]+-)+[A-Z][a-z]+|Authorization|[a-z]+(?:[._][a-z]+)+|[\w.:-]+/t/[a-z0-9/-]+)(?![A-Za-z])"
 )
 LATIN_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]{2,}")
