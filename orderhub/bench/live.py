@@ -22,6 +22,8 @@ from orderhub.bench.figures import Figure, at_most, exactly, percentile, plain, 
 from orderhub.bench.house import House
 
 BROWSERS, POLLERS, CHANGES = 3, 197, 160
+# Seconds between an answer and the next question: VISIBLE of live.js.
+EVERY = 0.7
 IDLE_SECONDS = 20.0
 # Rows of one page of the board.
 MOST_ORDERS = 40
@@ -206,7 +208,7 @@ def _poll_all(port: int, sessions: list[str], count: int, pipe: Any) -> None:
 
 
 async def _poll(port: int, session: str, counts: dict[str, int]) -> None:
-    """What live.js does: the cursor on, the same tag, about once a second."""
+    """What live.js does: the cursor on, the same tag, as often."""
     await asyncio.sleep(random.random())
     cursor, line = "", None
     while True:
@@ -220,7 +222,7 @@ async def _poll(port: int, session: str, counts: dict[str, int]) -> None:
         except (OSError, asyncio.IncompleteReadError):
             counts["wrong"] += 1
             line = None
-        await asyncio.sleep(0.9 * (0.9 + random.random() / 5))
+        await asyncio.sleep(EVERY * (0.9 + random.random() / 5))
 
 
 async def _ask(
