@@ -23,7 +23,7 @@ from orderhub.bench.house import House
 
 BROWSERS, POLLERS, CHANGES = 3, 197, 160
 # Seconds between an answer and the next question: VISIBLE of live.js.
-EVERY = 0.7
+EVERY = 0.9
 IDLE_SECONDS = 20.0
 # Rows of one page of the board.
 MOST_ORDERS = 40

@@ -1,10 +1,10 @@
 "use strict";
-/* Asks a little more often than once a second which orders changed, tells the page's scripts, and says how fresh the page is. */
+/* Asks about once a second which orders changed, tells the page's scripts, and says how fresh the page is. */
 (() => {
   const given = JSON.parse(document.getElementById("hub-live")?.textContent || "null");
   if (!given || !window.hub) return;
 
-  const VISIBLE = 700;
+  const VISIBLE = 900;
   const HIDDEN = 60000;
   const AT_ONCE = 50;
   const PATIENCE = 10000;
