@@ -384,7 +384,7 @@ PERSON = {
     "email": "secret.person@example.org",
     "province": "Zhejiang",
     "city": "Hangzhou",
-    "street": "Hidden Lane 77 Room 1203",
+    "street": "Hidden Lane 77 Room Kranich-1203",
 }
 SECRETS = [
     "Zhanghaifeng",
@@ -392,7 +392,7 @@ SECRETS = [
     "987654321",
     "secret.person",
     "Hidden Lane",
-    "1203",
+    "Kranich-1203",
     "4711.50",
     "Wangwu",
 ]
