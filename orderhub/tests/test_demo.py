@@ -48,7 +48,8 @@ def _seller(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         demo.load(N_ORDERS, seed=1, at=AT)
     yield
     with django_db_blocker.unblock():
-        demo.wipe()
+        # Everything: what the demo brought about, such as work that waits, outlives it and meets other tests.
+        call_command("flush", interactive=False, verbosity=0)
 
 
 @pytest.fixture

@@ -136,7 +136,8 @@ def add_fact(
         levels = [(sku, Decimal(qty)) for sku, qty in lines]
     elif lines:
         data["lines"] = [{"sku": sku, "qty": str(qty)} for sku, qty in lines]
-    key = key or f"fact-{next(_counter)}"
+    # Of one length: ties between facts of one moment are broken by their keys, which are texts.
+    key = key or f"fact-{next(_counter):07d}"
     report(
         [
             FactReport(
