@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django_q.models import OrmQ
 
 from orderhub import demo
 from orderhub.demo.stories import Story, stories
@@ -25,6 +26,7 @@ from orders.models import (
     OrderStep,
     StockEntry,
     StockItem,
+    WorkSignal,
 )
 from orders.precedence import DEFAULT_RULES, precedence_of
 from orders.stages import Stage, StepState
@@ -48,8 +50,10 @@ def _seller(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         demo.load(N_ORDERS, seed=1, at=AT)
     yield
     with django_db_blocker.unblock():
-        # Everything: what the demo brought about, such as work that waits, outlives it and meets other tests.
-        call_command("flush", interactive=False, verbosity=0)
+        demo.wipe()
+        # Loading was committed, and with it the word to the workers, which is no row of the demo.
+        OrmQ.objects.all().delete()
+        WorkSignal.objects.all().delete()
 
 
 @pytest.fixture
