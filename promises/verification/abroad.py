@@ -26,7 +26,8 @@ PATIENCE = (5, 30)
 MOST_TEXT = 1_000_000
 # 256 entries with two bytes of length each.
 MOST_BUNDLE = tiles.WIDTH * (2 + 65_535)
-AS_OFTEN = 3
+# Changed entries that are named; of the others the number is said.
+NAMED = 3
 
 
 class Unreachable(Exception):
@@ -85,11 +86,11 @@ def _again(at: Abroad, on: verify.Head, wish: checking.Wish) -> Report:
         for place, pair in enumerate(zip(_lines(before), _lines(at.entries), strict=False))
         if pair[0] != pair[1]
     ]
-    for place, old, new in changed[:AS_OFTEN]:
+    for place, old, new in changed[:NAMED]:
         # Both stand under heads that were signed; the words alone prove nothing, the heads beside them do.
         report.blame(f"Entry {place} is not what it was when it was seen before:", old.decode(), new.decode())
-    if len(changed) > AS_OFTEN:
-        report.blame(f"{len(changed) - AS_OFTEN} more entries are not what they were.")
+    if len(changed) > NAMED:
+        report.blame(f"{len(changed) - NAMED} more entries are not what they were.")
     for what in report.misbehaviour:
         State(at.folder).write_out(what)
     return report
