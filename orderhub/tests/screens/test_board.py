@@ -187,6 +187,7 @@ def test_the_board_works_without_a_script(open_page, manager, orders):
     page.check(f"#o-{orders[0].pk} input")
     page.click("button[value=rush]")
     page.click(".board-form .btn-primary")
+    page.wait_for_load_state()
 
     assert page.locator(".chip-ok").count() >= 1
     assert Order.objects.get(pk=orders[0].pk).is_rush

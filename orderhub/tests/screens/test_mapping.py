@@ -127,6 +127,7 @@ def test_an_import_is_looked_at_confirmed_and_followed_to_its_orders(open_page):
     upload = {"name": "九月.csv", "mimeType": "text/csv", "buffer": TABLE.encode("gbk")}
     page.set_input_files("[name=file]", files=[upload])
     page.click("[name=try]")
+    page.wait_for_load_state()
     counted = [text.strip() for text in page.locator(".import-counts strong").all_text_contents()]
     assert counted == ["1", "0", "0", "1"]
     assert "“never” is not a time" in page.text_content(".hub-page")
@@ -151,6 +152,7 @@ def test_a_webhook_is_connected_and_the_page_sees_its_first_event(open_page):
     page.select_option("[name=shop]", str(shop.pk))
     page.get_by_role("button", name="Make the address and the secret").press("Enter")
     page.wait_for_selector("#cn-clear")
+    page.wait_for_load_state()
     assert re.fullmatch(r"whsec_[\w+/=]{44}", page.text_content("#cn-clear"))
     assert page.locator("[data-copy]:visible").count() == 3
     page.get_by_text("This line changes by itself.").wait_for()

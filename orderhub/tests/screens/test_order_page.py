@@ -145,10 +145,12 @@ def test_without_scripts_the_timeline_is_filtered_and_a_note_is_written(open_pag
     page = open_page(manager, address(order), width=1440, javascript=False)
 
     page.locator(".order-filters a", has_text="People").click()
+    page.wait_for_load_state()
     n_entries = page.locator(".timeline .entry").count()
     page.locator("#do-note summary").click()
     page.locator("#do-note textarea").fill("by hand")
     page.locator("#do-note button").click()
+    page.wait_for_load_state()
 
     assert n_entries == 3
     assert page.locator(".timeline .entry", has_text="by hand").count() == 1

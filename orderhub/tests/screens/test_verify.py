@@ -164,6 +164,7 @@ def test_without_scripts_the_page_says_the_same_and_offers_no_local_check(open_p
 
     page.get_by_label("File of the commitment").set_input_files(str(promise.file.full_path))
     page.get_by_role("button", name="Send and check the file").click()
+    page.wait_for_load_state()
 
     assert page.get_by_text("byte for byte, the one that was issued").is_visible()
     assert page.get_by_role("status").first.inner_text().strip().startswith("Genuine, date passed")

@@ -91,8 +91,10 @@ def test_one_press_shows_a_board_with_red_orders_and_another_takes_it_all_away(o
     page = open_page(founder, START)
 
     page.get_by_role("button", name="Look at it with demo data").click(timeout=PATIENCE)
+    page.wait_for_load_state()
     assert page.locator(".chip-danger").count() > 0
     page.get_by_role("button", name="Finish and open the board").click()
+    page.wait_for_load_state()
     assert page.url.split("?")[0].endswith("/admin/board/")
     assert page.locator("tr .chip-danger").count() > 0
 
