@@ -37,6 +37,8 @@ Handler = Callable[[HttpRequest], HttpResponseBase]
 MAY = "orders.view_order"
 # Events of one answer; whoever is further behind is told that there is more and asks again at once.
 BATCH = 500
+# Says that something is committed that cannot be told yet, and will be in a moment: ask again sooner.
+HELD = "Hub-Held"
 # How long the processes of one house keep what a window of events holds: long enough for all who ask at that moment.
 KEPT_FOR = 10
 
@@ -84,6 +86,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the journal has come: the newest event that may be told; held: a committed one waits for an older transaction."""
+
+    newest: Cursor
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Somebody who may read the feed."""
 
@@ -95,6 +105,12 @@ class Reader:
 _BELOW = {
     "postgresql": "xid > 0 AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
     "sqlite": "1 = 1",
+}
+# Committed too, but behind a transaction that still writes. A transaction that never ends leaves no event here.
+_HELD = {
+    "postgresql": "EXISTS (SELECT 1 FROM orders_orderevent "
+    "WHERE xid > 0 AND xid >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint)",
+    "sqlite": "1 = 0",
 }
 _AFTER = {"postgresql": "(xid, id) > (%s, %s)", "sqlite": "%s = 0 AND id > %s"}
 _ORDER = {"postgresql": "xid {0}, id {0}", "sqlite": "id {0}"}
@@ -114,7 +130,19 @@ def head() -> Cursor:
     with connection.cursor() as cursor:
         cursor.execute(newest_event())
         row = cursor.fetchone()
-    return (Cursor.read(row[0]) if row else None) or Cursor()
+    return _cursor_of(row[0] if row else None)
+
+
+def _cursor_of(text: str | None) -> Cursor:
+    """What newest_event() found; the beginning if there is no event."""
+    return (Cursor.read(text) if text else None) or Cursor()
+
+
+def _standing() -> Standing:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ({newest_event()}), {_HELD[connection.vendor]}")
+        newest, held = cursor.fetchone()
+    return Standing(_cursor_of(newest), bool(held))
 
 
 # Pages that read their orders before their template is rendered.
@@ -164,8 +192,15 @@ def _window(since: Cursor, newest: Cursor) -> Window:
     return found
 
 
-def answer(request: HttpRequest, reader: Reader, newest: Cursor) -> HttpResponse:
+def answer(request: HttpRequest, reader: Reader, standing: Standing) -> HttpResponse:
     """304 if nothing came since, else the changed orders that the reader may see."""
+    response = _changes(request, reader, standing.newest)
+    if standing.held:
+        response[HELD] = "1"
+    return response
+
+
+def _changes(request: HttpRequest, reader: Reader, newest: Cursor) -> HttpResponse:
     text = request.GET.get("since", "")
     since = Cursor.read(text) if text else newest
     if since is None:
@@ -232,7 +267,7 @@ def pages(site: AdminSite) -> list[URLPattern]:
         grant = granted(request.user)
         if grant is None:
             return _logged_out()
-        return answer(request, Reader(grant.user_id, sees_all=grant.everything), head())
+        return answer(request, Reader(grant.user_id, sees_all=grant.everything), _standing())
 
     behind_the_login = site.admin_view(read)
     return [path("live/", feed, name="live")]
@@ -267,8 +302,8 @@ DEVICES = {"otp_totp.totpdevice": "otp_totp_totpdevice", "otp_static.staticdevic
 _SESSION = "SELECT session_data FROM django_session WHERE session_key = %s AND expire_date > %s"
 
 
-def _known(session_key: str) -> tuple[Reader, Cursor] | None:
-    """Whoever this session belongs to, if everything holds that the whole way would ask for; with the newest event."""
+def _known(session_key: str) -> tuple[Reader, Standing] | None:
+    """Whoever this session belongs to, if everything holds that the whole way would ask for; and how far the journal is."""
     if not session_key or settings.SESSION_ENGINE != "django.contrib.sessions.backends.db":
         return None
     at = connection.ops.adapt_datetimefield_value(now())
@@ -293,13 +328,13 @@ class _Session:
     def names(self) -> list[int]:
         return [self.device_id, self.user_id] if self.device_table else [self.user_id]
 
-    def reader(self, row: tuple[Any, ...]) -> tuple[Reader, Cursor] | None:
+    def reader(self, row: tuple[Any, ...]) -> tuple[Reader, Standing] | None:
         """The person if the login is whole and may see orders."""
-        password, is_superuser, may_view, sees_all, newest = row
+        password, is_superuser, may_view, sees_all, newest, held = row
         if not _is_same_login(password, self.login_hash) or not (is_superuser or may_view):
             return None
-        cursor = (Cursor.read(newest) if newest else None) or Cursor()
-        return Reader(self.user_id, bool(is_superuser or sees_all)), cursor
+        reader = Reader(self.user_id, bool(is_superuser or sees_all))
+        return reader, Standing(_cursor_of(newest), bool(held))
 
 
 @lru_cache(maxsize=1024)
@@ -339,12 +374,12 @@ def _holds(codename: str) -> str:
 
 @lru_cache(maxsize=8)
 def _person(vendor: str, device_table: str) -> str:
-    """One statement for all that a request asks of a login, and for the newest event."""
+    """One statement for all that a request asks of a login, and for how far the journal is."""
     device = (
         f"JOIN {device_table} d ON d.user_id = u.id AND d.confirmed AND d.id = %s " if device_table else ""
     )
     everything = "EXISTS (SELECT 1 FROM orders_staffscope s WHERE s.user_id = u.id AND s.everything)"
     return (
         f"SELECT u.password, u.is_superuser, {_holds('view_order')}, {_holds('see_all_orders')} OR {everything}, "  # noqa: S608
-        f"({newest_event()}) FROM auth_user u {device}WHERE u.id = %s AND u.is_active AND u.is_staff"
+        f"({newest_event()}), {_HELD[vendor]} FROM auth_user u {device}WHERE u.id = %s AND u.is_active AND u.is_staff"
     )

@@ -24,6 +24,8 @@ from orderhub.bench.house import House
 BROWSERS, POLLERS, CHANGES = 3, 197, 160
 # Seconds between an answer and the next question: VISIBLE of live.js.
 EVERY = 0.9
+# The same while something is held back, and how often in turn: SOON and SOONS of live.js.
+SOON, SOONS = 0.15, 3
 IDLE_SECONDS = 20.0
 # Rows of one page of the board.
 MOST_ORDERS = 40
@@ -210,11 +212,12 @@ def _poll_all(port: int, sessions: list[str], count: int, pipe: Any) -> None:
 async def _poll(port: int, session: str, counts: dict[str, int]) -> None:
     """What live.js does: the cursor on, the same tag, as often."""
     await asyncio.sleep(random.random())
-    cursor, line = "", None
+    cursor, line, hurried = "", None, 0
     while True:
         try:
             line = line or await asyncio.open_connection("127.0.0.1", port)
-            status, body = await _ask(*line, session, cursor)
+            status, held, body = await _ask(*line, session, cursor)
+            hurried = hurried + 1 if held else 0
             counts["answers"] += 1
             counts["wrong"] += status not in {200, 304}
             if status == 200:
@@ -222,12 +225,14 @@ async def _poll(port: int, session: str, counts: dict[str, int]) -> None:
         except (OSError, asyncio.IncompleteReadError):
             counts["wrong"] += 1
             line = None
-        await asyncio.sleep(EVERY * (0.9 + random.random() / 5))
+        pause = SOON if 0 < hurried <= SOONS else EVERY * (0.9 + random.random() / 5)
+        await asyncio.sleep(pause)
 
 
 async def _ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: str, cursor: str
-) -> tuple[int, bytes]:
+) -> tuple[int, bool, bytes]:
+    """(status, something is held back, body)."""
     query = f"?since={cursor}" if cursor else ""
     tag = f'If-None-Match: "{cursor}"\r\n' if cursor else ""
     writer.write(
@@ -238,7 +243,7 @@ async def _ask(
     length = next(
         (int(one.split(":")[1]) for one in head.split("\r\n") if one.startswith("content-length:")), 0
     )
-    return int(head.split(" ", 2)[1]), await reader.readexactly(length)
+    return int(head.split(" ", 2)[1]), "\r\nhub-held:" in head, await reader.readexactly(length)
 
 
 def _idle_cost(house: House, options: Namespace) -> float:

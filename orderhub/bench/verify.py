@@ -58,6 +58,7 @@ def _cases(n: int) -> Iterator[Figure]:
     """The command's code and the stand-alone file on the same cases."""
     from promises.tests.cases import World, cases
     from promises.verification import checking, verify
+    from promises.verification.given import Wish
 
     world, trust = World(seed=7), verify.Trust()
     verify.read_policy(world.log.policy(), trust)
@@ -69,7 +70,7 @@ def _cases(n: int) -> Iterator[Figure]:
                 file = Path(directory) / name
                 file.write_bytes(content)
                 names.append(str(file))
-            ours = checking.check(names, checking.Wish(trust, as_of=0))
+            ours = checking.check(names, Wish(trust, as_of=0))
             theirs = verify.verify(names, verify.Wish(trust, as_of=0))
             wrong += (ours.exit, theirs.exit) != (case.exit, case.exit)
             apart += {k: ok for k, (ok, _) in ours.checks.items()} != {

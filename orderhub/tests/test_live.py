@@ -370,15 +370,18 @@ def test_two_events_committed_in_the_other_order_are_both_told():
         _copy_event(event, first, slow)
         _copy_event(event, second, quick)
         between = read(client, begin)
+        still = on_both_ways(lambda: ask(client, between["cursor"], f'"{between["cursor"]}"'))
         slow.commit()
     finally:
         slow.close()
         quick.close()
 
-    later = read(client, between["cursor"])
+    later = ask(client, between["cursor"])
 
     assert between["orders"] == []
-    assert later["orders"] == [first.pk, second.pk]
+    assert [(answer.status_code, answer.get(live.HELD)) for answer in still] == [(304, "1")] * 2
+    assert later.json()["orders"] == [first.pk, second.pk]
+    assert live.HELD not in later
 
 
 @pytest.mark.parametrize("page", ["board", "order"])

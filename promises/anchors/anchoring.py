@@ -133,7 +133,7 @@ def _mind_silence(row: Anchor, at: datetime) -> None:
     elif row.state == State.FAILED:
         text = gettext(
             "%(service)s has given no receipt over the log, in %(n)s attempts: %(error)s. Check its address and "
-            "whether this machine reaches it; commitments are issued meanwhile, with no time but our own."
+            "whether this machine reaches it; commitments are issued meanwhile, only without its word."
         )
         words = {"service": row.get_kind_display(), "n": row.attempts, "error": row.error[:100]}
         _ask(subject, text % words, at)

@@ -17,6 +17,7 @@ from promises.tests.factories_commitments import issued
 from promises.tests.factories_verification import make_chain, make_filed, paper_of, write_log
 from promises.tests.smalllog import DAY, Promised, SmallLog, number
 from promises.verification import checking, verify
+from promises.verification.given import Wish
 
 AS_OF = 1_766_000_000
 
@@ -51,7 +52,7 @@ def test_100_genuine_and_100_mutated_are_judged_alike_and_rightly(tmp_path):
             file = tmp_path / f"{n}-{name}"
             file.write_bytes(content)
             names.append(str(file))
-        ours = checking.check(names, checking.Wish(trust, as_of=AS_OF))
+        ours = checking.check(names, Wish(trust, as_of=AS_OF))
         theirs = verify.verify(names, verify.Wish(trust, as_of=AS_OF))
         found[n] = (case.name, ours.exit, theirs.exit)
         wanted[n] = (case.name, case.exit, case.exit)
@@ -71,7 +72,7 @@ def test_both_remember_and_follow_a_log_alike(tmp_path, what):
     log.issue(promise)
     reports = []
     for name, check, wish in (
-        ("ours", checking.check, checking.Wish),
+        ("ours", checking.check, Wish),
         ("theirs", verify.verify, verify.Wish),
     ):
         trust = verify.Trust()
@@ -121,7 +122,7 @@ def test_both_find_a_code_that_was_never_logged(tmp_path):
     verify.read_keys(log.keys(), trust)
     more = {"entries": tmp_path / "entries", "checkpoint": log.head(), "as_of": AS_OF}
 
-    ours = checking.check([unlogged.text], checking.Wish(trust, **more))
+    ours = checking.check([unlogged.text], Wish(trust, **more))
     theirs = verify.verify([unlogged.text], verify.Wish(trust, **more))
 
     assert ours.misbehaviour == theirs.misbehaviour

@@ -19,6 +19,7 @@ import urllib3
 
 from promises.ledger import replaying, tiles
 from promises.verification import checking, verify
+from promises.verification.given import Wish
 from promises.verification.verify import Report, State, Trust
 
 # Seconds to connect and to answer.
@@ -62,7 +63,7 @@ def watch(at: Abroad, trust: Trust, *, as_of: int) -> Report:
     state = State(at.folder)
     known = state.known(on.origin)
     _fetch(at, on.size)
-    wish = checking.Wish(trust=trust, state=state, entries=at.entries, checkpoint=note, as_of=as_of)
+    wish = Wish(trust=trust, state=state, entries=at.entries, checkpoint=note, as_of=as_of)
     report = checking.check([], wish)
     if report.checks.get("replay", (True, ""))[0] is False:
         report = _again(at, on, wish)
@@ -74,7 +75,7 @@ def watch(at: Abroad, trust: Trust, *, as_of: int) -> Report:
     return report
 
 
-def _again(at: Abroad, on: verify.Head, wish: checking.Wish) -> Report:
+def _again(at: Abroad, on: verify.Head, wish: Wish) -> Report:
     """What is kept here does not give the signed head: does what is served now? Then the entries that differ are named."""
     before = at.entries.rename(at.entries.with_suffix(".before"))
     _fetch(at, on.size)

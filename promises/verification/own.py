@@ -9,8 +9,8 @@ from promises.anchors import reading as anchors
 from promises.commitments.models import Promise, PromiseFile
 from promises.ledger import reading
 from promises.ledger.models import LogKey
-from promises.verification import checking, evidence, verdict, verify
-from promises.verification.checking import Given
+from promises.verification import evidence, verdict, verify
+from promises.verification.given import Given, take_proof
 
 
 def trust() -> verify.Trust:
@@ -35,7 +35,7 @@ def complete(given: Given) -> None:
     _say_receipts(given, promise)
     if given.proof is None:
         with suppress(reading.NotThere):
-            checking.take_proof(given, evidence.proof_file(promise))
+            take_proof(given, evidence.proof_file(promise))
 
 
 def _promise(given: Given) -> Promise | None:

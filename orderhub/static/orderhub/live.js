@@ -7,6 +7,9 @@
   const VISIBLE = 900;
   const HIDDEN = 60000;
   const AT_ONCE = 50;
+  // Something is committed that cannot be told yet: nearly always that takes a moment; if it does not, hurrying is no use.
+  const SOON = 150;
+  const SOONS = 3;
   const PATIENCE = 10000;
   const LONGEST = 60000;
   const LATE = 30000;
@@ -18,6 +21,7 @@
   let heard = Date.now();
   let heardAt = hub.now();
   let failures = 0;
+  let hurried = 0;
   let timer = null;
   let asking = false;
   // Why it ended for good: logged out, or a permission taken away.
@@ -40,9 +44,9 @@
     asking = true;
     const patience = new AbortController();
     const limit = setTimeout(() => patience.abort(), PATIENCE);
-    let more = false;
+    let pause;
     try {
-      more = await listen(patience.signal);
+      pause = await listen(patience.signal);
       failures = 0;
     } catch {
       failures += 1;
@@ -51,9 +55,10 @@
       asking = false;
     }
     show();
-    plan(more ? AT_ONCE : wait());
+    plan(pause);
   }
 
+  /* Gives the pause before the next question, undefined for the usual one. */
   async function listen(signal) {
     const response = await fetch(`${given.url}?since=${encodeURIComponent(cursor)}`, {
       cache: "no-store",
@@ -62,16 +67,19 @@
     });
     if (response.status === 401 || response.status === 403) {
       refusal = { status: response.status, ...(await response.json().catch(() => ({}))) };
-      return false;
+      return undefined;
     }
     if (response.status !== 304 && !response.ok) throw new Error(String(response.status));
     const change = response.status === 304 ? null : await response.json();
     heard = Date.now();
     heardAt = hub.now();
-    if (!change) return false;
-    cursor = change.cursor;
-    if (change.orders.length) tell(change);
-    return change.more;
+    if (change) {
+      cursor = change.cursor;
+      if (change.orders.length) tell(change);
+      if (change.more) return AT_ONCE;
+    }
+    hurried = response.headers.has("Hub-Held") ? hurried + 1 : 0;
+    return hurried && hurried <= SOONS ? SOON : undefined;
   }
 
   function tell(change) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -116,3 +117,29 @@ def test_today_is_read_by_everybody_in_the_dark_too(open_page):
     page = open_page(manager(), TODAY, dark=True, language="zh-hans")
 
     assert violations(page) == []
+
+
+def test_a_page_asks_a_little_sooner_while_news_are_held_back_but_not_for_ever(open_page):
+    asked: list[str] = []
+
+    def hold_back(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=304, headers={"Hub-Held": "1"})
+
+    page = open_page(manager(), "/admin/style/", strict=False)
+    begin = datetime.now(UTC)
+    page.clock.install(time=begin)
+    page.clock.pause_at(begin + timedelta(minutes=1))
+    page.route(FEED, hold_back)
+    page.goto(page.url.replace("/admin/style/", TODAY))
+    page.wait_for_load_state("networkidle")
+    n_asked = []
+
+    # Of the page's own clock: the three pauses of 150 ms, then one of 0.81 to 0.99 s.
+    for pause in (160, 160, 160, 790, 210):
+        page.clock.run_for(pause)
+        # For the answer, which comes in real time.
+        page.wait_for_timeout(500)
+        n_asked.append(len(asked))
+
+    assert [n - n_asked[0] for n in n_asked] == [0, 1, 2, 2, 3]

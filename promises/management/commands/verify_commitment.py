@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from promises.verification import checking, own, verify
+from promises.verification.given import BAD, Wish
 
 
 class Command(BaseCommand):
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             sys.exit(verify.INCOMPLETE)
         try:
             report = checking.check(options["subject"], wish_of(options))
-        except (*checking.BAD, OSError) as refused:
+        except (*BAD, OSError) as refused:
             self.stderr.write(f"Nothing was checked: {refused}")
             sys.exit(verify.INCOMPLETE)
         if options["json"]:
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         sys.exit(report.exit)
 
 
-def wish_of(options: dict[str, Any]) -> checking.Wish:
+def wish_of(options: dict[str, Any]) -> Wish:
     """Raises Refused or OSError."""
     is_stranger = bool(options["keys"] or options["policy"])
     roots = options["roots"] or (None if is_stranger else settings.TSA_ROOTS)
@@ -63,7 +64,7 @@ def wish_of(options: dict[str, Any]) -> checking.Wish:
         raise verify.Refused(
             "A stamp needs --stamped, the head that it is over, and --roots: whose stamp should count?"
         )
-    return checking.Wish(
+    return Wish(
         trust=verify.read_trust(options["keys"], options["policy"]) if is_stranger else own.trust(),
         state=verify.State(options["state"]) if options["state"] else None,
         entries=options["entries"],
