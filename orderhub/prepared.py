@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 
 def first_row(statement: str, values: Sequence[object]) -> tuple[Any, ...] | None:
     """The first row that the statement finds, None if it finds none.
 
-    For few, fixed statements: each stays in the memory of its connection.
+    For few, fixed statements that only read: each stays in the memory of its connection. Whether that still lives is not
+    asked beforehand, which would cost as much as the statement: one that was cut is opened anew, once.
     """
+    try:
+        return _first_row(statement, values)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block:
+            raise
+        connection.close()
+        return _first_row(statement, values)
+
+
+def _first_row(statement: str, values: Sequence[object]) -> tuple[Any, ...] | None:
     with _cursor() as cursor:
         cursor.execute(statement, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
@@ -26,7 +37,6 @@ def _cursor() -> AbstractContextManager[Any]:
     # Django's own cursors put the values into the text, which cannot be prepared; psycopg's send them beside it.
     from psycopg import Cursor
 
-    connection.close_if_health_check_failed()
     connection.ensure_connection()
     bare = Cursor(connection.connection)
     wrapped = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor

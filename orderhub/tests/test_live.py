@@ -123,6 +123,33 @@ def test_an_idle_question_costs_two_statements(django_assert_num_queries):
         assert ask(client, cursor, first["ETag"]).status_code == 304
 
 
+@committing
+def test_news_for_one_who_sees_a_part_cost_five_statements(django_assert_num_queries):
+    shop = make_shop()
+    client = staff_client("warehouse", shops=(shop,))
+    begin = str(live.head())
+    order = placed(shop=shop)
+
+    # The session, the person, the news, the scope, and which of the orders it covers.
+    with django_assert_num_queries(5):
+        assert read(client, begin)["orders"] == [order.pk]
+
+
+@committing
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connections that could be cut.")
+def test_a_question_over_a_connection_that_was_cut_is_answered():
+    client = staff_client("ops_manager")
+    first = ask(client)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    finally:
+        other.close()
+
+    assert ask(client, first.json()["cursor"], first["ETag"]).status_code == 304
+
+
 @pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite plans too fast to be worth remembering."
 )
