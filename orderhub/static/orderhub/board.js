@@ -202,12 +202,12 @@ hub.onready(() => {
     pill.querySelector("span").textContent = text("board_changed", { n: moved.size });
     pill.hidden = false;
   };
+  const flashing = new WeakMap();
   const flash = (cell) => {
     if (still) return;
-    cell.classList.remove("flash");
-    void cell.offsetWidth;
+    clearTimeout(flashing.get(cell));
     cell.classList.add("flash");
-    setTimeout(() => cell.classList.remove("flash"), 1200);
+    flashing.set(cell, setTimeout(() => cell.classList.remove("flash"), 1200));
   };
   const meaning = (cell) => {
     const copy = cell.cloneNode(true);
