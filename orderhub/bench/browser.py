@@ -142,9 +142,10 @@ def largest_paint(page: Page) -> float:
     return float(page.evaluate(script))
 
 
-WATCH_SHIFTS = """window.shifted = 0;
-new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifted += one.value })
-  .observe({type: 'layout-shift', buffered: true})"""
+WATCH_SHIFTS = """window.shifts = [];
+const named = one => (one.node?.outerHTML ?? one.node?.textContent ?? 'gone').trim().slice(0, 120);
+new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput)
+  window.shifts.push([one.value, one.sources.map(named)]) }).observe({type: 'layout-shift', buffered: true})"""
 
 
 def watch_shifts(page: Page) -> None:
@@ -153,7 +154,13 @@ def watch_shifts(page: Page) -> None:
 
 def shifted(page: Page) -> float:
     """How much has moved by itself since the page began to load (CLS)."""
-    return float(page.evaluate("window.shifted"))
+    return sum(value for value, _what in page.evaluate("window.shifts"))
+
+
+def moved(page: Page) -> list[str]:
+    """What has moved by itself, the widest move first, each with its part of CLS."""
+    shifts = sorted(page.evaluate("window.shifts"), key=lambda one: -one[0])
+    return [f"{value:.4f} {' | '.join(what)}" for value, what in shifts]
 
 
 class Wire:

@@ -38,6 +38,8 @@ def streamed(look: Look, options: Namespace) -> list[Figure]:
             page.wait_for_timeout(500)
         page.wait_for_timeout(2000)
         shift, n_changed = browser.shifted(page), page.evaluate("window.changed")
+        for one in browser.moved(page)[:3]:
+            say(f"    moved: {one}")
     return [
         at_most(f"8 layout shift during {options.stream} s of news", shift, MOST_SHIFT, "", places=3),
         Figure(

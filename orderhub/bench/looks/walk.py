@@ -107,6 +107,9 @@ class Look:
         found.blame("language", where, words.foreign(page, language, self.data, screen.words))
         found.blame("chips", where, page.evaluate(NAKED_CHIPS))
         found.size("shift", screen.name, browser.shifted(page))
+        if browser.shifted(page) > MOST_SHIFT:
+            for one in browser.moved(page)[:3]:
+                say(f"    moved: {where}: {one}")
         if self.options.pictures and (language, theme, width) in PICTURES:
             self.options.pictures.mkdir(parents=True, exist_ok=True)
             name = f"{screen.name}-{language[:2]}-{theme}-{width}.jpg"
