@@ -143,7 +143,9 @@ def largest_paint(page: Page) -> float:
 
 
 WATCH_SHIFTS = """window.shifts = [];
-const named = one => (one.node?.outerHTML ?? one.node?.textContent ?? 'gone').trim().slice(0, 120);
+const box = one => [one.x, one.y, one.width, one.height].map(Math.round).join(' ');
+const named = one => `${box(one.previousRect)} -> ${box(one.currentRect)} `
+  + (one.node?.outerHTML ?? one.node?.textContent ?? 'gone').trim().slice(0, 100);
 new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput)
   window.shifts.push([one.value, one.sources.map(named)]) }).observe({type: 'layout-shift', buffered: true})"""
 
