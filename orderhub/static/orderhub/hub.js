@@ -306,7 +306,6 @@
   const wide = matchMedia("(min-width: 64rem)");
   const paintTheme = () => {
     for (const button of document.querySelectorAll("[data-theme-switch]")) {
-      button.hidden = false;
       button.setAttribute("aria-label", button.dataset[hubTheme.chosen]);
       button.title = button.dataset[hubTheme.chosen];
     }
