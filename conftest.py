@@ -24,7 +24,9 @@ def pytest_configure() -> None:
     from django.conf import settings
     from django.test import TransactionTestCase
 
-    # Whitenoise warns when nothing was collected yet, and tests take warnings as errors.
+    # Whitenoise looks through all static files for each client that a test makes: there are none, those of a page come
+    # from where they are written. Where there is no directory it warns, and tests take warnings as errors.
+    settings.STATIC_ROOT = settings.VAR_DIR / "static-of-tests"
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
     flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]

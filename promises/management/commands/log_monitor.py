@@ -33,13 +33,13 @@ class Command(BaseCommand):
         parser.add_argument("--as-of", type=int, metavar="UNIX", help="the --as-of of that answer")
         parser.add_argument("--report", metavar="FILE", help="where to write the signed report")
         parser.add_argument("--json", action="store_true", help="for machines")
-        abroad = parser.add_argument_group("somebody else's log")
-        abroad.add_argument("--url", help="its address, such as https://example.com/log/")
-        abroad.add_argument(
+        elsewhere = parser.add_argument_group("somebody else's log")
+        elsewhere.add_argument("--url", help="its address, such as https://example.com/log/")
+        elsewhere.add_argument(
             "--keys", type=Path, action="append", default=[], help="file with its public keys"
         )
-        abroad.add_argument("--policy", type=Path, help="tlog-policy file: whose signatures count")
-        abroad.add_argument(
+        elsewhere.add_argument("--policy", type=Path, help="tlog-policy file: whose signatures count")
+        elsewhere.add_argument(
             "--state", type=Path, help="folder of heads and entries seen before (var/ledger/abroad)"
         )
 
