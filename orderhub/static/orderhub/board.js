@@ -71,7 +71,6 @@ hub.onready(() => {
     shown();
   };
   if (everything) {
-    everything.hidden = false;
     everything.addEventListener("change", () => { boxes().forEach((box) => { box.checked = everything.checked; }); shown(); });
   }
   board.addEventListener("click", (event) => {
@@ -202,6 +201,22 @@ hub.onready(() => {
     pill.querySelector("span").textContent = text("board_changed", { n: moved.size });
     pill.hidden = false;
   };
+
+  /* At a desk columns keep their widths while cells change. Measured anew when the window or the letters change, or when
+     a cell cannot hold what came. */
+  const table = board.querySelector(".board-table");
+  const desk = matchMedia("(min-width: 48rem)");
+  const measure = () => {
+    const heads = [...table.tHead.rows[0].cells];
+    table.style.tableLayout = "";
+    for (const head of heads) head.style.width = "";
+    if (!desk.matches) return;
+    const widths = heads.map((head) => head.getBoundingClientRect().width);
+    heads.forEach((head, n) => { head.style.width = `${widths[n]}px`; });
+    table.style.tableLayout = "fixed";
+  };
+  if (table) new ResizeObserver(measure).observe(table.tHead);
+
   const flashing = new WeakMap();
   const flash = (cell) => {
     if (still) return;
@@ -226,6 +241,7 @@ hub.onready(() => {
       mine.dataset.tip = cell.dataset.tip ?? "";
       if (meaning(mine) === meaning(cell) || mine.contains(document.activeElement)) continue;
       mine.replaceChildren(...cell.childNodes);
+      if (mine.scrollWidth > mine.clientWidth) measure();
       flash(mine);
     }
     row.classList.remove("is-gone");

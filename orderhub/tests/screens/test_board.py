@@ -37,6 +37,10 @@ def orders() -> list[Order]:
     return list(Order.objects.order_by("promised_at"))
 
 
+# Where each column of the table begins.
+COLUMNS = "[...document.querySelectorAll('thead th')].map((one) => one.getBoundingClientRect().left)"
+
+
 def current(page) -> str:
     return page.evaluate("document.activeElement.dataset.id || ''")
 
@@ -131,11 +135,13 @@ def test_news_change_cells_in_place_and_move_nothing(open_page, manager, orders)
     order = orders[2]
     row = page.locator(f"#o-{order.pk}")
     top = row.bounding_box()["y"]
+    columns = page.evaluate(COLUMNS)
     sequence = page.evaluate("[...document.querySelectorAll('tr[data-id]')].map((one) => one.dataset.id)")
 
     add_fact(order, "order.changed", occurred_at=now(), data={"fields": {"customer": "key-7", "rush": True}})
     settled(order, at=now())
     row.locator("td[data-col=status] .chip", has_text="Rush").wait_for(timeout=SOON)
+    assert page.evaluate(COLUMNS) == columns
     Order.objects.filter(pk=order.pk).update(promised_at=now() + timedelta(days=30))
     add_fact(order, "order.changed", occurred_at=now(), data={"fields": {"rush": False, "customer": "key-7"}})
     settled(order, at=now())
