@@ -156,7 +156,7 @@ def watch_shifts(page: Page) -> None:
 
 def shifted(page: Page) -> float:
     """How much has moved by itself since the page began to load (CLS)."""
-    return sum(value for value, _what in page.evaluate("window.shifts"))
+    return float(sum(value for value, _what in page.evaluate("window.shifts")))
 
 
 def moved(page: Page) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -68,10 +69,49 @@ def _seed(n_orders: int) -> None:
     make_logins(file)
     demo.load(n_orders, seed=1, at=now())
     give_scopes(file)
+    _import_table()
     while dispatch_waiting():
         pass
     # What the steward does every few seconds.
     sequencer.sweep()
+
+
+# A table of a seller, whose second row has no day.
+TABLE = "订单号,下单时间,商品编码,数量\nA1,2026-11-17 09:00,BRK-001,2\nA2,never,BRK-001,1\n"
+MAPPING = {
+    "version": 1,
+    "timezone": "Asia/Shanghai",
+    "fields": {
+        "external_id": {"path": "订单号"},
+        "placed_at": {"path": "下单时间"},
+        "lines[].sku": {"path": "商品编码"},
+        "lines[].qty": {"path": "数量"},
+    },
+}
+
+
+def _import_table() -> None:
+    """A mapping with recorded samples, and an import that is over, for their pages."""
+    from django.utils.timezone import now
+
+    from integrations import files, ingest
+    from integrations.files.runs import advance
+    from integrations.mapping import versions
+    from integrations.models import Connection, FieldMapping
+    from orders.models import Shop
+
+    mapping = FieldMapping(name="table", definition=MAPPING)
+    versions.save(mapping, by=None, at=now())
+    shop = Shop.objects.order_by("pk").first()
+    connection = Connection.objects.create(
+        slug="tables", label="tables", role="shop", connector="rows", shop=shop, mapping=mapping, is_demo=True
+    )
+    run = files.start_import(connection, mapping, io.BytesIO(TABLE.encode("gbk")), "orders.csv", None)
+    while advance(run.pk):
+        pass
+    while ingest.process().n_messages:
+        pass
+    files.finish_if_settled(run.pk)
 
 
 def _collect_static() -> None:

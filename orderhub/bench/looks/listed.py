@@ -36,13 +36,19 @@ def screens() -> list[Screen]:
         Screen("order-late", _page("orders_order_change", late), first="main"),
         Screen("order-delivered", _page("orders_order_change", done), "service", "main"),
         Screen("connections", _page("connections"), "integrator"),
-        Screen("mapping", _first_change("integrations", "fieldmapping"), "integrator"),
+        Screen(
+            "mapping",
+            _page("integrations_fieldmapping_editor", _first("integrations", "fieldmapping")),
+            "integrator",
+        ),
         Screen("import", _page("integrations_importrun_add")),
+        Screen("import-run", _first_change("integrations", "importrun"), "integrator"),
         Screen("template", _page("template")),
         Screen("wizard", _page("wizard")),
         Screen("api", _page("api"), "integrator", words=API_FIELDS),
         Screen("style", _page("style")),
         Screen("me", _page("me")),
+        Screen("help", _page("help")),
         Screen("refused", _page("auth_user_changelist"), "warehouse"),
         Screen("shops", _page("orders_shop_changelist"), is_ours=False),
         Screen("messages", _page("integrations_inboundmessage_changelist"), "integrator", is_ours=False),
@@ -92,8 +98,12 @@ def _two_orders() -> tuple[int, int]:
 
 
 def _first_change(app: str, model: str) -> str:
+    return _page(f"{app}_{model}_change", _first(app, model))
+
+
+def _first(app: str, model: str) -> int:
     from django.apps import apps
-    from django.urls import reverse
 
     first = apps.get_model(app, model).objects.order_by("pk").first()
-    return reverse(f"admin:{app}_{model}_change", args=[first.pk]) if first else reverse("admin:index")
+    assert first is not None, f"There is no {model} to look at."
+    return int(first.pk)
