@@ -61,7 +61,7 @@ LATIN = frozenset(
 # names of HTTP's headers, codes of facts, names of logs. Chinese letters count as \w: no \b.
 KEYS = re.compile(
     r"(?<![A-Za-z])(?:[A-Z][A-Za-z]+/[A-Z][A-Za-z_/]+|OH\d{6}-[0-9A-Z]+|[A-Z]{2}\d{6,}|P\d\d|[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}-[0-9A-Z*~$=]"
-    r"|(?:[A-Z][a-z]+-)+[A-Z][a-z]+|Authorization|[a-z]+(?:[._][a-z]+)+|[\w.:-]+/t/[a-z0-9/-]+)(?![A-Za-z])"
+    r"|(?:[A-Z][a-z]+-)+[A-Z][a-z]+|Authorization|JSON Lines|[a-z]+(?:[._][a-z]+)+|[\w.:-]+/t/[a-z0-9/-]+)(?![A-Za-z])"
 )
 LATIN_WORD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]{2,}")
 # What a person reads, without what is data and what is typed.
