@@ -77,7 +77,7 @@ def _seed(n_orders: int) -> None:
 
 
 # A table of a seller, whose second row has no day.
-TABLE = "订单号,下单时间,商品编码,数量\nA1,2026-11-17 09:00,BRK-001,2\nA2,never,BRK-001,1\n"
+TABLE = "订单号,下单时间,商品编码,数量\nA1,2026-11-17 09:00,BRK-001,2\nA2,2026-13-45,BRK-001,1\n"
 MAPPING = {
     "version": 1,
     "timezone": "Asia/Shanghai",
