@@ -159,7 +159,7 @@ class World:
     def row_of(self, route: str) -> models.Model | None:
         """The north side's row that an admin address of this record kind would name."""
         parts = route.split("/")
-        if route.startswith("admin/board/"):
+        if route.startswith("admin/board/") or "<int:order_id>" in route:
             return self.north
         if route.startswith("admin/connections/"):
             return Connection.objects.get(slug="north")
