@@ -130,14 +130,15 @@ def test_the_same_question_twice_is_one_to_do_that_counts(shop: Shop) -> None:
 
 def test_reactions_ask_the_same_queries_for_few_events_and_for_many(shop: Shop) -> None:
     counts = []
-    for n_orders in (2, 12):
+    # The first time a process reads what it keeps: rules, the newest model, kinds of rows.
+    for n_orders in (1, 2, 12):
         for _number in range(n_orders):
             make_order(shop=shop)
         with CaptureQueriesContext(connection) as queries:
             dispatch_waiting()
         counts.append(len(queries))
 
-    assert counts[0] == counts[1]
+    assert counts[1] == counts[2]
 
 
 def test_sources_that_disagree_ask_somebody_to_look(shop: Shop) -> None:
