@@ -245,7 +245,7 @@ class NoScopePath(LookupError):
 
 
 def visible(rows: Rows, user: User | AnonymousUser, *, path: str | None = "?") -> Rows:
-    """The rows this user's scope covers; the one place where scope meets a query.
+    """The rows this user's scope covers; beside `within` the one place where scope meets a query.
 
     Raises NoScopePath for a model that is not in SCOPE_PATHS if no path is given.
     """

@@ -70,9 +70,7 @@ hub.onready(() => {
     last = row;
     shown();
   };
-  if (everything) {
-    everything.addEventListener("change", () => { boxes().forEach((box) => { box.checked = everything.checked; }); shown(); });
-  }
+  everything?.addEventListener("change", () => { boxes().forEach((box) => { box.checked = everything.checked; }); shown(); });
   board.addEventListener("click", (event) => {
     const box = event.target.closest("input[name=ids]");
     if (!box) return;
